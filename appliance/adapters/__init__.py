@@ -1,0 +1,1 @@
+"""Effects: sockets, TLS, SQLite, DNS, Unix sockets."""

@@ -1,0 +1,1 @@
+"""Call control without I/O: legs, calls, steps and plans."""

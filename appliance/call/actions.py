@@ -1,0 +1,154 @@
+"""What the core asks of the world; `runtime` performs them in the order given.
+
+The core never does anything itself: each entry point returns a list of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.bundle import Zone
+from appliance.call.record import CallRecord
+from appliance.sip.flow import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put bytes on the wire. A stream flow with `connection == 0` means: connect to `remote` first."""
+
+    flow: Flow
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a stream connection."""
+
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySide:
+    """One leg's end of a relayed stream: where we receive, and where its phone receives."""
+
+    local: tuple[str, int]
+    """Our address and RTP port (RTCP is the next port)."""
+    remote: tuple[str, int] | None
+    """The phone's RTP address from its SDP; None until it has said one, or while it takes none."""
+    remote_rtcp: tuple[str, int] | None = None
+    """The phone's RTCP address; None: `remote` with the next port; equal to `remote`: muxed."""
+    learn: bool = False
+    """Take the source of the first packet as the phone's address, once (phone behind NAT)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """One RTP stream with its RTCP between two legs: the wanted state, not a change."""
+
+    key: str
+    """`<call id>/<m-line index>`."""
+    revision: int
+    """Grows with each offer/answer; a learnt address is forgotten when it does."""
+    a: RelaySide
+    b: RelaySide
+
+
+@dataclass(frozen=True, slots=True)
+class PutRelay:
+    """Make this relay exist as described, opening or changing it."""
+
+    relay: Relay
+
+
+@dataclass(frozen=True, slots=True)
+class DropRelay:
+    """End a relay; its counters come back as `RelayEnded`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveBinding:
+    """Write a registrar binding; committed at most 100 ms later."""
+
+    aor: str
+    contact: str
+    row: bytes
+    """msgpack of `pbx.location.Binding`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropBinding:
+    """Delete a registrar binding."""
+
+    aor: str
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveCall:
+    """Write what a restart needs to go on with a call (or, before the answer, to leave a record)."""
+
+    call_id: str
+    row: bytes
+    """msgpack of `call.call.CallState`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecord:
+    """Write a call's record and delete its `SaveCall` row in one transaction (G3)."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMode:
+    """Write the survivability state and, where it changed, one row of its history (A2)."""
+
+    row: bytes
+    """msgpack of `pbx.survival.SurvivalState`."""
+    change: ModeChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChange:
+    """One change of mode and why."""
+
+    before: str
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeZone:
+    """Send one OPTIONS to a zone and report `ZoneAnswer` within `timeout` seconds."""
+
+    zone: Zone
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Tell the admins something: journal now, alarms later."""
+
+    severity: str
+    """`info`, `warning` or `alarm`."""
+    topic: str
+    """Stable machine name, e.g. `registrar.brute_force`."""
+    text: str
+    """One sentence for a human."""
+
+
+Action = (
+    Send
+    | Close
+    | PutRelay
+    | DropRelay
+    | SaveBinding
+    | DropBinding
+    | SaveCall
+    | SaveRecord
+    | SaveMode
+    | ProbeZone
+    | Notice
+)

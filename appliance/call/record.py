@@ -1,0 +1,47 @@
+"""The call record: what is kept and sent to the cloud of every attempt (G3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What the relay saw of one leg's stream."""
+
+    packets: int = 0
+    octets: int = 0
+    dropped: int = 0
+    """Packets from a source that was not the leg's."""
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One call attempt. Times are wall-clock seconds (Unix), filled in by the runtime's clock pair."""
+
+    id: str
+    """Also the idempotency key of the upload."""
+    site: str
+    mode: str
+    """Mode in which the call began; `survivability` marks it for the cloud."""
+    caller: str
+    caller_name: str = ""
+    callee: str
+    """What was dialled."""
+    answered_by: str = ""
+    """Extension whose phone answered."""
+    started: float
+    answered: float | None = None
+    ended: float | None = None
+    outcome: str
+    """`answered`, `busy`, `no_answer`, `rejected`, `cancelled`, `not_found`, `unavailable`, `failed`."""
+    status: int
+    """Final SIP status sent to the caller."""
+    ended_by: str = ""
+    """`caller`, `callee`, `system` or `` while it lasts."""
+    reason: str = ""
+    """One sentence: why it ended as it did."""
+    steps: tuple[str, ...] = ()
+    """The call's path, one line a step."""
+    from_caller: MediaCounters = MediaCounters()
+    from_callee: MediaCounters = MediaCounters()
+    sealed: bool = True
+    """False while counters are still to come; only sealed records are uploaded."""

@@ -1,0 +1,1 @@
+"""The cloud side: bundles come down, call records go up."""

@@ -1,0 +1,1 @@
+"""Checks an admin runs; one file per check."""

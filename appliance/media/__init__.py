@@ -1,0 +1,1 @@
+"""The media plane: where audio passes from leg to leg."""

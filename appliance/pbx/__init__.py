@@ -1,0 +1,1 @@
+"""The minimal PBX: who registers, who calls whom, and in which mode."""

@@ -1,0 +1,55 @@
+"""The world as the core's shell sees it: protocols that adapters fulfil and `main` plugs together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from appliance.bundle import Zone
+from appliance.call.actions import Relay
+from appliance.call.events import MediaEvent, ZoneAnswer
+from appliance.sip.flow import Flow
+
+
+class Wire(Protocol):
+    """Sends SIP over every transport; receives through the callbacks it was built with."""
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Send now or queue; never blocks. Failure of a stream is told by the `lost` callback."""
+        ...
+
+    def close(self, flow: Flow) -> None:
+        """Close one stream connection after what is queued has been sent."""
+        ...
+
+
+class MediaPlane(Protocol):
+    """Carries RTP between legs. The user-space relay fulfils it; the kernel relay will as well.
+
+    Both take the *wanted state*: `put` is idempotent, and after a restart of either side every live
+    relay is put again and all others dropped (`resync`).
+    """
+
+    def put(self, relay: Relay) -> None:
+        """Open or change one relay."""
+        ...
+
+    def drop(self, key: str) -> None:
+        """End one relay; `RelayEnded` follows."""
+        ...
+
+    def resync(self, relays: list[Relay]) -> None:
+        """Make exactly these relays exist."""
+        ...
+
+    def on_event(self, receive: Callable[[MediaEvent], None]) -> None:
+        """Name who is told of `RelayEnded`, `RelayFailed` and `RelaySilent`."""
+        ...
+
+
+class ZoneProber(Protocol):
+    """Asks a zone for a sign of life."""
+
+    def probe(self, zone: Zone, timeout: float, answer: Callable[[ZoneAnswer], None]) -> None:
+        """Send one OPTIONS and call `answer` exactly once, at the latest after `timeout` seconds."""
+        ...

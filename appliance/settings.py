@@ -1,0 +1,112 @@
+"""What this one machine is told at start: addresses, ports, folders and limits.
+
+Everything about the *site* (users, numbers, policies) is in the bundle; everything here is about the
+box. Read from a TOML file, each key overridable by `HOLDFAST_<KEY>` in the environment.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from appliance.errors import LocalError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of one appliance; every default is safe for a site."""
+
+    data: Path = Path("/var/lib/holdfast")
+    """Folder of databases, certificates, tokens and the last good bundle."""
+    run: Path = Path("/run/holdfast")
+    """Folder of the Unix sockets between our processes."""
+
+    addresses: tuple[str, ...] = ()
+    """Addresses to serve on, IPv4 and IPv6; empty means every address of the machine."""
+    sip_port: int = 5060
+    """UDP and TCP port for SIP."""
+    sips_port: int = 5091
+    """TCP port for SIP over TLS."""
+    tls_certificate: Path | None = None
+    """PEM chain shown to phones; None: an own ECDSA one, made at first start in `data`."""
+    tls_key: Path | None = None
+    """PEM key of `tls_certificate`."""
+    udp_receive_buffer: int = 8 << 20
+    """Bytes; 10,000 phones at once put about 8 MB in the queue while one core works them off."""
+    listen_backlog: int = 4096
+    """Connections the kernel holds for us; smaller ones lose phones in an avalanche."""
+    connections_per_source: int = 12_000
+    """Open TCP and TLS connections from one address; a site behind one NAT may be 10,000 phones."""
+    handshake_timeout: float = 5.0
+    """Seconds a TLS handshake may take."""
+    first_message_timeout: float = 10.0
+    """Seconds until a new connection must have sent one whole message, and any begun one must end."""
+    idle_timeout: float = 960.0
+    """Seconds of silence (no message, no CRLF keep-alive) before a stream connection is closed."""
+
+    media_ports: tuple[int, int] = (20000, 64000)
+    """First and last UDP port for RTP and RTCP."""
+    media_workers: int = 1
+    """Processes of the user-space relay."""
+
+    cloud_url: str = ""
+    """Base URL of the cloud's API, e.g. https://cloud.example.com; empty: no cloud, bundle by file."""
+    cloud_records_url: str = ""
+    """Base URL for call records; empty: `cloud_url`."""
+    cloud_token: str = ""
+    """Bearer token this site shows to the cloud."""
+    cloud_ca: Path | None = None
+    """PEM file of the CA that signed the cloud's certificate; None: the system's."""
+    cloud_pull_interval: float = 60.0
+    """Seconds between two questions whether the bundle changed (ETag; costs the cloud nothing)."""
+
+    admin_address: str = "0.0.0.0"
+    """Address of the HTTPS API."""
+    admin_port: int = 8443
+    """Port of the HTTPS API; 443 on the appliance."""
+
+    @property
+    def core_socket(self) -> Path:
+        """Unix socket on which core answers commands."""
+        return self.run / "core.sock"
+
+    @property
+    def media_socket(self) -> Path:
+        """Unix socket on which media takes relays."""
+        return self.run / "media.sock"
+
+    @property
+    def bundle_file(self) -> Path:
+        """The last good bundle; core starts from it without asking anybody."""
+        return self.data / "bundle.json"
+
+    @property
+    def admin_token_file(self) -> Path:
+        """Token the CLI shows to the HTTPS API; readable by the owner only."""
+        return self.data / "admin.token"
+
+
+def load_settings(file: Path | None, environment: dict[str, str]) -> Settings:
+    """Read settings from `file` (TOML) and `HOLDFAST_*` variables; the environment wins.
+
+    Raises LocalError that names the key, what is wrong and what to do.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise LocalError(f"settings file {file}: {error.strerror}; check the path") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise LocalError(f"settings file {file} is not TOML: {error}") from error
+    known = {field.name for field in msgspec.structs.fields(Settings)}
+    for name, text in environment.items():
+        key = name.removeprefix("HOLDFAST_").lower()
+        if name.startswith("HOLDFAST_") and key in known:
+            values[key] = text.split(",") if key in ("addresses", "media_ports") else text
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise LocalError(f"settings: {error}; see docs/settings.md for every key") from error

@@ -1,0 +1,1 @@
+"""The HTTPS API, and later the web UI on it."""

@@ -1,0 +1,1 @@
+"""The trunk to the PSTN through the site's SBC, and emergency calls."""

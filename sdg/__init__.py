@@ -1,0 +1,1 @@
+"""Survivability distribution groups."""
