@@ -27,7 +27,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of every part: immutable, keywords only, an unknown key is an error."""
 
 
-class Zone(_Part):
+class Zone(_Part, frozen=True, kw_only=True):
     """One half of the cloud's SIP service; the site is cut off when every zone is down (A1)."""
 
     id: Identifier
@@ -40,7 +40,7 @@ class Zone(_Part):
     """PEM of the CA that signed the zone's certificate; empty: the system's."""
 
 
-class Monitoring(_Part):
+class Monitoring(_Part, frozen=True, kw_only=True):
     """How zones are watched and how modes change (A1, A2)."""
 
     interval: Annotated[float, Meta(ge=0.1, le=300)] = 5.0
@@ -55,7 +55,7 @@ class Monitoring(_Part):
     """Retry-After of the 503 that phones get in standby, seconds."""
 
 
-class Credential(_Part):
+class Credential(_Part, frozen=True, kw_only=True):
     """What a phone proves itself with; HA1 hashes only, never a password (RFC 8760)."""
 
     username: Identifier
@@ -66,7 +66,7 @@ class Credential(_Part):
     """SHA-256(username:realm:password)."""
 
 
-class Forwarding(_Part):
+class Forwarding(_Part, frozen=True, kw_only=True):
     """Where a user's calls go instead (C10)."""
 
     always: str | None = None
@@ -77,7 +77,7 @@ class Forwarding(_Part):
     do_not_disturb: bool = False
 
 
-class User(_Part):
+class User(_Part, frozen=True, kw_only=True):
     """Somebody with an extension, phones and perhaps numbers."""
 
     id: Identifier
@@ -95,7 +95,7 @@ class User(_Part):
     caller_id: Number | None = None
 
 
-class Device(_Part):
+class Device(_Part, frozen=True, kw_only=True):
     """A phone that is expected on the site."""
 
     id: Identifier
@@ -106,7 +106,7 @@ class Device(_Part):
     tier: Literal["emergency", "lobby", "normal"] = "normal"
 
 
-class Location(_Part):
+class Location(_Part, frozen=True, kw_only=True):
     """A place to send help to (E6)."""
 
     id: Identifier
@@ -117,7 +117,7 @@ class Location(_Part):
     """IP networks, CIDR, longest match wins."""
 
 
-class Contact(_Part):
+class Contact(_Part, frozen=True, kw_only=True):
     """Somebody in the directory who has no phone here (C3)."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -126,7 +126,7 @@ class Contact(_Part):
     organisation: str = ""
 
 
-class Window(_Part):
+class Window(_Part, frozen=True, kw_only=True):
     """Opening time on some weekdays, minutes of the local day."""
 
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...]
@@ -134,7 +134,7 @@ class Window(_Part):
     closes: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]$")]
 
 
-class Hours(_Part):
+class Hours(_Part, frozen=True, kw_only=True):
     """Opening hours in a time zone, with holidays (D7)."""
 
     id: Identifier
@@ -143,14 +143,14 @@ class Hours(_Part):
     holidays: tuple[Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")], ...] = ()
 
 
-class Prompt(_Part):
+class Prompt(_Part, frozen=True, kw_only=True):
     """A message that callers hear; text is spoken once when the bundle is applied (D6)."""
 
     id: Identifier
     text: str
 
 
-class Group(_Part):
+class Group(_Part, frozen=True, kw_only=True):
     """A survivability distribution group (D1-D8)."""
 
     id: Identifier
@@ -170,7 +170,7 @@ class Group(_Part):
     overflow: Extension | None = None
 
 
-class Sbc(_Part):
+class Sbc(_Part, frozen=True, kw_only=True):
     """One session border controller of a route group (E1)."""
 
     host: Host
@@ -180,7 +180,7 @@ class Sbc(_Part):
     weight: int = 1
 
 
-class RouteGroup(_Part):
+class RouteGroup(_Part, frozen=True, kw_only=True):
     """SBCs that lead to the PSTN (E1)."""
 
     id: Identifier
@@ -188,7 +188,7 @@ class RouteGroup(_Part):
     srtp: SrtpPolicy = "required"
 
 
-class Peer(_Part):
+class Peer(_Part, frozen=True, kw_only=True):
     """Another site with a Holdfast (F1)."""
 
     site: Identifier
@@ -197,7 +197,7 @@ class Peer(_Part):
     port: Port = 5061
 
 
-class NumberPlan(_Part):
+class NumberPlan(_Part, frozen=True, kw_only=True):
     """How digits are understood at this site (E4)."""
 
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] = "US"
@@ -206,7 +206,7 @@ class NumberPlan(_Part):
     blocked: tuple[str, ...] = ()
 
 
-class Policies(_Part):
+class Policies(_Part, frozen=True, kw_only=True):
     """Choices of the site's admin."""
 
     srtp: SrtpPolicy = "preferred"
@@ -228,7 +228,7 @@ class Policies(_Part):
     emergency_callback: Seconds = 7200.0
 
 
-class DscpQueue(_Part):
+class DscpQueue(_Part, frozen=True, kw_only=True):
     """One row of the DSCP table (H3)."""
 
     traffic: str
@@ -236,7 +236,7 @@ class DscpQueue(_Part):
     value: Annotated[int, Meta(ge=0, le=63)]
 
 
-class Site(_Part):
+class Site(_Part, frozen=True, kw_only=True):
     """The site itself."""
 
     id: Identifier
@@ -250,7 +250,7 @@ class Site(_Part):
     time_zone: str = "UTC"
 
 
-class Bundle(_Part):
+class Bundle(_Part, frozen=True, kw_only=True):
     """Everything about one site, one version."""
 
     schema: Literal[1] = 1

@@ -2,7 +2,7 @@
 
 HoldfastError
 ├── RemoteError      somebody else's fault: carries the SIP status to answer with
-├── LocalError       our own fault, or an admin's: a wrong setting, a broken file, a bug caught in time
+├── LocalError       our own fault or an admin's: a wrong setting, a broken file, a bug caught
 └── Unavailable      the world's fault: a server, disk or process that does not answer now
 """
 

@@ -1,4 +1,4 @@
-"""The world as the core's shell sees it: protocols that adapters fulfil and `main` plugs together."""
+"""The world as the core's shell sees it: protocols that adapters fulfil and `main` joins."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ class ZoneProber(Protocol):
     """Asks a zone for a sign of life."""
 
     def probe(self, zone: Zone, timeout: float, answer: Callable[[ZoneAnswer], None]) -> None:
-        """Send one OPTIONS and call `answer` exactly once, at the latest after `timeout` seconds."""
+        """Send one OPTIONS and call `answer` exactly once, within `timeout` seconds."""
         ...

@@ -1,7 +1,7 @@
 """What this one machine is told at start: addresses, ports, folders and limits.
 
-Everything about the *site* (users, numbers, policies) is in the bundle; everything here is about the
-box. Read from a TOML file, each key overridable by `HOLDFAST_<KEY>` in the environment.
+Everything about the *site* (users, numbers, policies) is in the bundle; everything here is about
+the box. Read from a TOML file, each key overridable by `HOLDFAST_<KEY>` in the environment.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     handshake_timeout: float = 5.0
     """Seconds a TLS handshake may take."""
     first_message_timeout: float = 10.0
-    """Seconds until a new connection must have sent one whole message, and any begun one must end."""
+    """Seconds in which a new connection must send a whole message, and any begun one must end."""
     idle_timeout: float = 960.0
     """Seconds of silence (no message, no CRLF keep-alive) before a stream connection is closed."""
 
@@ -52,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Processes of the user-space relay."""
 
     cloud_url: str = ""
-    """Base URL of the cloud's API, e.g. https://cloud.example.com; empty: no cloud, bundle by file."""
+    """Base URL of the cloud's API, e.g. https://cloud.example.com; empty: bundle by file only."""
     cloud_records_url: str = ""
     """Base URL for call records; empty: `cloud_url`."""
     cloud_token: str = ""

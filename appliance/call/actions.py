@@ -14,7 +14,7 @@ from appliance.sip.flow import Flow
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Put bytes on the wire. A stream flow with `connection == 0` means: connect to `remote` first."""
+    """Put bytes on the wire; a stream flow with `connection == 0` is connected first."""
 
     flow: Flow
     data: bytes
@@ -87,7 +87,7 @@ class DropBinding:
 
 @dataclass(frozen=True, slots=True)
 class SaveCall:
-    """Write what a restart needs to go on with a call (or, before the answer, to leave a record)."""
+    """Write what a restart needs to go on with a call, or at least to leave its record."""
 
     call_id: str
     row: bytes

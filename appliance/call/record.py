@@ -15,7 +15,7 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One call attempt. Times are wall-clock seconds (Unix), filled in by the runtime's clock pair."""
+    """One call attempt; all times are wall-clock seconds (Unix)."""
 
     id: str
     """Also the idempotency key of the upload."""
@@ -32,7 +32,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     answered: float | None = None
     ended: float | None = None
     outcome: str
-    """`answered`, `busy`, `no_answer`, `rejected`, `cancelled`, `not_found`, `unavailable`, `failed`."""
+    """answered, busy, no_answer, rejected, cancelled, not_found, unavailable or failed."""
     status: int
     """Final SIP status sent to the caller."""
     ended_by: str = ""

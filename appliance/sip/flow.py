@@ -17,7 +17,7 @@ class Flow(NamedTuple):
     remote: Address
     """The address and port the peer's packets come from."""
     connection: int = 0
-    """Unique number of a TCP or TLS connection in this process; 0 for UDP and for "connect anew"."""
+    """Number of a TCP or TLS connection in this process; 0 for UDP and for "connect anew"."""
     identity: str = ""
     """Name proved by the peer's TLS certificate (RFC 5922), empty where it showed none."""
 

@@ -34,7 +34,7 @@ class Timer:
 
 
 class TimerQueue:
-    """Keep timers in order of their time; whoever owns the clock asks `deadline` and calls `expire`."""
+    """Keep timers in order; whoever owns the clock asks `deadline` and calls `expire`."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
