@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.bundle import Zone
 from appliance.call.actions import Relay
 from appliance.call.events import MediaEvent, ZoneAnswer
 from appliance.sip.flow import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What the last process left in the store; rows are as the core packed them."""
+
+    bindings: tuple[bytes, ...] = ()
+    """Rows of `SaveBinding`, expired ones too."""
+    calls: tuple[bytes, ...] = ()
+    """Rows of `SaveCall` whose record was never written."""
+    mode: bytes | None = None
+    """Row of the last `SaveMode`; None: there was none."""
+    offset: float = 0.0
+    """Seconds to add to every monotonic time in the rows to have it on today's clock.
+
+    0 when only the process restarted; after a reboot the wall clock tells how long it took.
+    """
 
 
 class Wire(Protocol):
