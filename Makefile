@@ -1,0 +1,68 @@
+# `make` alone lists the targets. Everything lives in .venv and var/; nothing else is touched, but
+# for Debian packages that tests and benchmarks need (see .ci/packages), when run as root.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+# Folders whose tests need neither sockets nor waiting.
+PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/torture)
+TEST_PACKAGES := baresip iproute2 kamailio nftables sip-tester tcpdump tshark
+BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \
+	libc6-dev libssl-dev openssl sip-tester sqlite3
+
+# Where `make run` keeps a trial's data; not the system's folders.
+export HOLDFAST_DATA ?= $(CURDIR)/var/data
+export HOLDFAST_RUN ?= $(CURDIR)/var/run
+
+.PHONY: help setup demo run test check format bench soak fuzz clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.ready ## Python environment with locked packages in .venv (quick when done)
+
+$(VENV)/bin/python:
+	@.ci/venv $(VENV)
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing locked Python packages into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## a site loses its cloud: fifty phones, real audio, a timeline, a verdict
+	@$(BIN)/holdfast demo $(DEMO)
+
+run: setup ## Holdfast in the foreground with its data in var/
+	@mkdir -p $(HOLDFAST_DATA) $(HOLDFAST_RUN)
+	@$(BIN)/holdfast run $(RUN)
+
+check: setup ## style, types, import rules and the pure tests, in half a minute
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(if $(PURE),$(BIN)/python -m pytest $(PURE))
+
+test: check ## every test; as root also those with namespaces and real phones
+	@.ci/packages $(TEST_PACKAGES)
+	@$(BIN)/python -m pytest tests $(PURE:%=--ignore=%)
+
+format: setup ## put the code into the project's form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only .
+
+bench: setup ## the figures of docs/performance.md, beside Kamailio and sippy
+	@.ci/packages $(BENCH_PACKAGES)
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+soak: setup ## hours of mixed load, watching memory and descriptors (SOAK="--minutes 60")
+	@$(BIN)/python -m benchmarks.soak $(SOAK)
+
+fuzz: setup ## ten minutes of hostile messages (FUZZ_SECONDS=600)
+	@HOLDFAST_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/python -m pytest tests/fuzz
+
+clean: ## remove what make made
+	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
