@@ -1,0 +1,239 @@
+"""From octets to whole messages: one datagram, or a stream cut at Content-Length.
+
+The limits come from style rule 8. They bound the memory one sender can make us hold: a stream
+keeps at most `MAX_HEAD + MAX_BODY` octets plus what one read delivers.
+"""
+
+from __future__ import annotations
+
+import re
+
+from appliance.errors import RemoteError
+from appliance.sip import scan
+from appliance.sip.message import Header, Message, Request, Response
+from appliance.sip.names import KNOWN, canonical
+
+MAX_HEAD = 16 * 1024
+"""Start line and headers: the longest INVITE seen from any phone or SBC is below 8 KiB."""
+MAX_BODY = 64 * 1024
+"""A datagram cannot carry more, and no SDP, dialog state or text message needs more."""
+MAX_HEADERS = 100
+"""Header lines: calls through many proxies have about 60."""
+MAX_VIAS = 70
+"""One for every hop that Max-Forwards 70 allows (RFC 3261, section 8.1.1.6)."""
+
+_VERSION = "SIP/2.0"
+_content_lengths = re.compile(
+    rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
+).findall
+_line_breaks = re.compile(rb"(?:\r\n)*").match
+_folds = re.compile(r"[ \t]*\r\n[ \t]+").sub
+_SALVAGED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
+
+
+class BadMessage(RemoteError):
+    """Report octets that are no message; `request` is what an answer can be built from."""
+
+    def __init__(self, status: int, reason: str, request: Request | None) -> None:
+        super().__init__(status, reason)
+        self.request = request
+        """Start line and the headers a response copies; None: nothing to answer, drop it."""
+
+
+def parse(data: bytes) -> Request | Response:
+    """Read one whole message: a datagram, or what `StreamFramer` cut out.
+
+    Octets beyond Content-Length are ignored; without one the body is all the rest. Raises
+    BadMessage.
+    """
+    head, _, body = data.partition(b"\r\n\r\n")
+    try:
+        return _parse(head, body)
+    except RemoteError as error:
+        raise BadMessage(error.status, error.reason, _salvage(head)) from None
+
+
+def _parse(head: bytes, body: bytes) -> Request | Response:
+    if len(head) > MAX_HEAD:
+        raise RemoteError(513, "The headers are too long")
+    text = _decode(head).removesuffix("\r\n")
+    lines = text.split("\r\n")
+    breaks = len(lines) - 1
+    if text.count("\n") != breaks or text.count("\r") != breaks:
+        scan.malformed("A line ends in something else than CR LF")
+    if "\n " in text or "\n\t" in text:
+        lines = _unfold(text)
+    if len(lines) > MAX_HEADERS + 1:
+        scan.malformed("Too many headers")
+    message = _start(lines[0], _headers(lines))
+    message.body = _body(message, body)
+    return message
+
+
+def _decode(head: bytes) -> str:
+    """Read UTF-8, or Latin-1 as some phones send display names."""
+    try:
+        return head.decode()
+    except UnicodeDecodeError:
+        return head.decode("latin-1")
+
+
+def _unfold(text: str) -> list[str]:
+    return _folds(" ", text).split("\r\n")
+
+
+def _headers(lines: list[str]) -> list[Header]:
+    headers: list[Header] = []
+    known = KNOWN.get
+    append = headers.append
+    try:
+        for line in lines[1:]:
+            name, value = line.split(":", 1)
+            append((known(name) or canonical(name), value.strip(" \t")))
+    except ValueError:
+        scan.malformed("A header line has no colon")
+    return headers
+
+
+def _start(line: str, headers: list[Header]) -> Request | Response:
+    words = line.split(" ", 2)
+    if len(words) != 3:
+        scan.malformed("Bad start line")
+    first, second, third = words
+    if third == _VERSION:
+        if not scan.is_token(first) or not second or "<" in second:
+            scan.malformed("Bad request line")
+        return Request(first, second, headers)
+    if first.upper() == _VERSION:
+        if len(second) != 3 or not "100" <= second <= "699" or not second.isdigit():
+            scan.malformed("Bad status line")
+        return Response(int(second), third, headers)
+    return _other_version(first, second, third, headers)
+
+
+def _other_version(first: str, second: str, third: str, headers: list[Header]) -> Request:
+    name, _, number = third.upper().partition("/")
+    if name != "SIP" or not number.replace(".", "", 1).isdigit():
+        scan.malformed("Bad request line")
+    if number != "2.0":
+        raise RemoteError(505, "Only SIP/2.0 is spoken here")
+    return Request(first, second, headers)
+
+
+def _body(message: Message, body: bytes) -> bytes:
+    lengths = message.all("Content-Length")
+    if not lengths:
+        length = len(body)
+    elif len(lengths) > 1:
+        scan.malformed("Content-Length is there twice")
+    else:
+        length = scan.number(lengths[0], "Content-Length", 2**32 - 1)
+    if length > len(body):
+        scan.malformed("Content-Length is larger than the message")
+    if length > MAX_BODY:
+        raise RemoteError(413, "The body is too long")
+    return body[:length]
+
+
+def _salvage(head: bytes) -> Request | None:
+    """Return what an answer needs, or None for a response and for what has no Via."""
+    lines = _unfold(_decode(head[:MAX_HEAD]))
+    words = lines[0].split()
+    if not words or words[0].upper().startswith("SIP/") or not scan.is_token(words[0]):
+        return None
+    headers: list[Header] = []
+    for line in lines[1 : MAX_HEADERS + 1]:
+        name, _, value = line.partition(":")
+        known = KNOWN.get(name.strip(" \t").lower())
+        if known in _SALVAGED:
+            headers.append((known, " ".join(value.split())))
+    if not any(name == "Via" for name, _ in headers):
+        return None
+    return Request(words[0], words[1] if len(words) > 1 else "", headers)
+
+
+class StreamFramer:
+    """Cut one connection's octets into whole messages.
+
+    After `broken` is set nothing more is read from the stream: send the answer to the last
+    message and close.
+    """
+
+    def __init__(self) -> None:
+        self.broken = False
+        """The stream's framing lied; where the next message begins is unknown."""
+        self._buffer = bytearray()
+        self._searched = 0
+        self._whole = 0
+        self._breaks = 0
+        self._pings = 0
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether a message has begun and is not whole."""
+        return bool(self._buffer)
+
+    def take_pings(self) -> int:
+        """Return how many double-CRLF pings came since the last call; each wants one CRLF."""
+        pings, self._pings = self._pings, 0
+        return pings
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what the connection read; return each message that is whole now, raw."""
+        messages: list[bytes] = []
+        self._buffer += data
+        while not self.broken and (message := self._next()) is not None:
+            messages.append(message)
+        return messages
+
+    def _next(self) -> bytes | None:
+        if not self._whole:
+            self._swallow_breaks()
+            if not self._find_head():
+                return None
+        if len(self._buffer) < self._whole:
+            return None
+        return self._take(self._whole)
+
+    def _swallow_breaks(self) -> None:
+        if not self._buffer.startswith(b"\r\n") or self._searched:
+            return
+        match = _line_breaks(self._buffer)
+        length = match.end() if match else 0
+        self._breaks += length // 2
+        self._pings += self._breaks // 2
+        self._breaks %= 2
+        del self._buffer[:length]
+
+    def _find_head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n", self._searched)
+        if end < 0:
+            self._searched = max(0, len(self._buffer) - 3)
+            if len(self._buffer) > MAX_HEAD:
+                self.broken = True
+            return False
+        length = _framed_length(bytes(self._buffer[:end])) if end <= MAX_HEAD else None
+        if length is None or length > MAX_BODY:
+            self.broken = True
+            length = 0
+        self._whole = end + 4 + length
+        return True
+
+    def _take(self, length: int) -> bytes:
+        message = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        self._searched = self._whole = self._breaks = 0
+        return message
+
+
+def _framed_length(head: bytes) -> int | None:
+    """Return Content-Length, 0 without one (RFC 3261, 18.3, wants it there), None for a lie."""
+    if b"\r\n " in head or b"\r\n\t" in head:
+        head = head.replace(b"\r\n ", b"  ").replace(b"\r\n\t", b"  ")
+    lengths = _content_lengths(head)
+    if not lengths:
+        return 0
+    text = lengths[0].strip()
+    if len(lengths) > 1 or not text.isdigit() or len(text) > scan.LONGEST_NUMBER:
+        return None
+    return int(text)
