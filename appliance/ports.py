@@ -29,6 +29,22 @@ class Restored:
     """
 
 
+class Inbox(Protocol):
+    """Takes what a `Wire` receives; nothing here raises or blocks."""
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> None:
+        """Take one datagram or one whole message of a stream."""
+        ...
+
+    def lost(self, flow: Flow) -> None:
+        """Learn that a stream connection ended, or could not be made, without our `close`."""
+        ...
+
+    def settled(self) -> None:
+        """Learn that a batch of received messages ends here; timers may be looked at now."""
+        ...
+
+
 class Wire(Protocol):
     """Sends SIP over every transport; receives through the callbacks it was built with."""
 
