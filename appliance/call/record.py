@@ -45,3 +45,37 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     from_callee: MediaCounters = MediaCounters()
     sealed: bool = True
     """False while counters are still to come; only sealed records are uploaded."""
+
+
+class RecordDraft:
+    """A record while its call lasts."""
+
+    def __init__(self, record: CallRecord) -> None:
+        self.record = record
+
+    def step(self, text: str) -> None:
+        """Add one line to the call's path; at most 200, for a call must not fill the disk."""
+        if len(self.record.steps) < 200:
+            self.record = msgspec.structs.replace(self.record, steps=(*self.record.steps, text))
+
+    def note(self, **changes: object) -> CallRecord:
+        """Change fields and return the record as it is now."""
+        self.record = msgspec.structs.replace(self.record, **changes)
+        return self.record
+
+
+def outcome_of(status: int, word: str = "") -> str:
+    """Return the record's outcome for a final SIP status; `word` is the plan's, where it had one."""
+    if status < 300:
+        return "answered"
+    if status in (486, 600):
+        return "busy"
+    if status in (404, 410, 484, 604):
+        return "not_found"
+    if status == 487:
+        return "cancelled"
+    if status in (408, 480):
+        return word if word in ("no_answer", "unavailable") else "unavailable"
+    if status in (403, 488, 603, 606):
+        return "rejected"
+    return "failed"

@@ -1,0 +1,188 @@
+"""The leg of one phone that rings: an INVITE with its early dialogs until one answer or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.call.context import ALLOW, CallContext, contact_uri
+from appliance.call.leg import SDP, Asked, Leg, LegOwner
+from appliance.call.steps import Target
+from appliance.sip.dialog import Dialog, DialogState, uac_dialog
+from appliance.sip.headers import RAck
+from appliance.sip.matching import ClientTransaction
+from appliance.sip.message import Request, Response
+
+COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+"""Reason of the CANCEL to phones that lost the race: no missed call on their screens (RFC 3326)."""
+
+
+class BranchOwner(LegOwner, Protocol):
+    """The call, as the phones it rings see it."""
+
+    def ringing(self, branch: Branch, response: Response, now: float) -> None:
+        """Take a provisional response above 100."""
+        ...
+
+    def answered(self, branch: Branch, response: Response, now: float) -> None:
+        """Take the first 2xx of this branch; it still has to be acknowledged."""
+        ...
+
+    def declined(self, branch: Branch, status: int, now: float) -> None:
+        """Take the branch's end without an answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What every phone rung for one call is sent."""
+
+    call_id: str
+    caller: str
+    """From without tag: name and address of the authenticated caller."""
+    callee: str
+    """To: the address of record that was dialled."""
+    max_forwards: int
+    early_reliable: bool
+    """Whether the phone may use 100rel: not with a late offer, whose answer only the ACK brings."""
+
+
+class Branch(Leg):
+    """One phone that is rung, and the callee's leg if it answers first."""
+
+    def __init__(
+        self, context: CallContext, owner: BranchOwner, target: Target, invitation: Invitation
+    ) -> None:
+        super().__init__(context, owner, target.flow, target.extension)
+        self.target = target
+        self.call = owner
+        self.alive = True
+        """Whether it may still answer."""
+        self._invitation = invitation
+        self._early: dict[str, Dialog] = {}
+        self._rseq: dict[str, int] = {}
+        self._tx: ClientTransaction | None = None
+        self._request: Request | None = None
+        self._local_tag = context.identifiers.token()
+        self._cancelled = False
+        self._body = b""
+
+    def invite(self, now: float, body: bytes) -> None:
+        """Ring the phone with this offer, or with none (RFC 3261, 13.2.1)."""
+        invitation = self._invitation
+        request = Request(
+            "INVITE",
+            self.target.uri,
+            [
+                ("Max-Forwards", str(invitation.max_forwards)),
+                ("From", f"{invitation.caller};tag={self._local_tag}"),
+                ("To", invitation.callee),
+                ("Call-ID", invitation.call_id),
+                ("CSeq", "1 INVITE"),
+                ("Contact", contact_uri(self.flow)),
+                ("Allow", ALLOW),
+                *self.timer.offer_headers(),
+            ],
+        )
+        if invitation.early_reliable:
+            request.add("Supported", "100rel")
+        if body:
+            request.add("Content-Type", SDP)
+            request.body = body
+        self._body = body
+        self._request = request
+        self._tx = self.context.transactions.request(request, self.flow, now, self)
+
+    def cancel(self, now: float, reason: str = "") -> None:
+        """Stop ringing; an answer that crosses is acknowledged and ended at once."""
+        if not self.alive or self._cancelled:
+            return
+        self._cancelled = True
+        self.alive = False
+        if self._tx is not None:
+            self._tx.cancel(now, [("Reason", reason)] if reason else [])
+
+    def response(self, tx: ClientTransaction, response: Response, now: float) -> None:
+        """Take a response of the phone."""
+        if response.status < 200:
+            self._provisional(response, now)
+        elif response.status < 300:
+            self._accepted(response, now)
+        elif self._timer_too_short(response, now):
+            return
+        else:
+            self._over(response.status, now)
+
+    def failed(self, tx: ClientTransaction, status: int, now: float) -> None:
+        """Take the phone's silence (408) or a broken transport (503)."""
+        self._over(status, now)
+
+    def _provisional(self, response: Response, now: float) -> None:
+        tag = response.to.tag
+        if response.status == 100 or not tag or self._cancelled:
+            return
+        self.learn(response)
+        if tag not in self._early:
+            self._early[tag] = self._new_dialog(response)
+        if "100rel" in response.require and not self._acknowledge_reliable(response, tag, now):
+            return
+        self.call.ringing(self, response, now)
+
+    def _acknowledge_reliable(self, response: Response, tag: str, now: float) -> bool:
+        text = response.first("RSeq") or ""
+        if not text.isdigit() or len(text) > 10:
+            return False
+        rseq, last = int(text), self._rseq.get(tag)
+        if last is not None and rseq != last + 1:
+            return False  # a retransmission, or out of order: RFC 3262, section 4
+        self._rseq[tag] = rseq
+        prack = self._early[tag].new_request("PRACK")
+        prack.add("RAck", str(RAck(rseq, response.cseq.number, "INVITE")))
+        nothing = Asked(lambda response, status, now: None)
+        self.context.transactions.request(prack, self.flow, now, nothing)
+        return True
+
+    def _accepted(self, response: Response, now: float) -> None:
+        tag = response.to.tag or ""
+        if self.dialog is not None and self.dialog.state is DialogState.CONFIRMED:
+            if tag == self.dialog.remote_tag:
+                self.repeat_ack(response, now)
+            else:
+                self._hang_up(self._new_dialog(response), response, now)
+            return
+        dialog = self._early.get(tag) or self._new_dialog(response)
+        dialog.state = DialogState.CONFIRMED
+        dialog.refresh_target(response)
+        if self._cancelled or self.ended:
+            self._hang_up(dialog, response, now)
+            self._over(487, now)
+            return
+        self.alive = False
+        self.learn(response)
+        self.establish(dialog)
+        self.timer.answered(response, now)
+        self.call.answered(self, response, now)
+
+    def _hang_up(self, dialog: Dialog, response: Response, now: float) -> None:
+        """End a dialog nobody wants: a fork that answered second, or after CANCEL."""
+        self.context.transactions.send_ack(dialog.ack(response.cseq.number), self.flow)
+        nothing = Asked(lambda response, status, now: None)
+        self.context.transactions.request(dialog.new_request("BYE"), self.flow, now, nothing)
+
+    def _timer_too_short(self, response: Response, now: float) -> bool:
+        if response.status != 422 or self._cancelled or not self.timer.too_small(response):
+            return False
+        self._local_tag = self.context.identifiers.token()
+        self.invite(now, self._body)
+        return True
+
+    def _over(self, status: int, now: float) -> None:
+        was_alive, self.alive = self.alive, False
+        self.close()
+        if was_alive:
+            self.call.declined(self, status, now)
+
+    def _new_dialog(self, response: Response) -> Dialog:
+        if self._request is None:
+            raise AssertionError("a response before the INVITE")
+        return uac_dialog(self._request, response)

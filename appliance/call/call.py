@@ -1,0 +1,373 @@
+"""One call: a caller, the phones rung for it, the bridge once one has answered, and its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from appliance.call.actions import SaveCall, SaveRecord
+from appliance.call.branch import COMPLETED_ELSEWHERE, Branch, Invitation
+from appliance.call.bridge import Bridge
+from appliance.call.caller import Caller
+from appliance.call.context import CallContext, decremented_max_forwards
+from appliance.call.events import RelayEnded
+from appliance.call.leg import Headers, Leg
+from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
+from appliance.call.record import CallRecord, RecordDraft, outcome_of
+from appliance.call.steps import Outcome, Plan, Reject, Ring, Step
+from appliance.errors import RemoteError, Unavailable
+from appliance.sdp.offer_answer import check_offer
+from appliance.sdp.session import Session
+from appliance.sip.flow import Flow
+from appliance.sip.matching import ServerTransaction
+from appliance.sip.message import Request, Response
+from appliance.sip.timers import Timer
+
+COUNTERS_WAIT = 2.0
+"""Seconds a record waits for its relays' last counters before it is sealed without them."""
+
+
+class CallState(Enum):
+    """Where a call stands."""
+
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """The authenticated caller, as the callee is shown it."""
+
+    extension: str
+    name: str
+    uri: str
+    """Address of record, `sip:1001@example.com`."""
+
+
+class Call:
+    """Join a caller with whoever its plan reaches."""
+
+    def __init__(
+        self,
+        context: CallContext,
+        invite: ServerTransaction,
+        flow: Flow,
+        party: Party,
+        dialled: str,
+        mode: str,
+        now: float,
+    ) -> None:
+        self.context = context
+        self.id = context.identifiers.token()
+        self.caller = Caller(context, self, flow, party.extension, invite)
+        self.party = party
+        self.state = CallState.RINGING
+        self.branches: list[Branch] = []
+        self.callee: Branch | None = None
+        self.media = CallMedia(context, self.id)
+        self.draft = RecordDraft(
+            CallRecord(
+                id=self.id,
+                site=context.site,
+                mode=mode,
+                caller=party.extension,
+                caller_name=party.name,
+                callee=dialled,
+                started=context.wall(now),
+                outcome="failed",
+                status=0,
+                sealed=False,
+            )
+        )
+        self.reports_due = 0
+        """Relays whose last counters have not come yet."""
+        self._offer: Session | None = None
+        self._plan: Plan | None = None
+        self._word = ""
+        self._best = 480
+        self._ring_timer: Timer | None = None
+        self._seal_timer: Timer | None = None
+        self._bridge: Bridge | None = None
+
+    @property
+    def forgotten(self) -> bool:
+        """Tell whether nothing more is to come."""
+        return self.state is CallState.ENDED and self.draft.record.sealed
+
+    # -- the plan ---------------------------------------------------------------------------
+
+    def start(self, plan: Plan, now: float) -> None:
+        """Check the offer and take the plan's first step."""
+        self._save()
+        try:
+            self._offer = parse_offer(self.caller.invite.request.body)
+            if self._offer is not None:
+                check_offer(self._offer, self.context.policies.srtp)
+                self.caller.heard = self._offer
+                self.caller.offered = self.caller.invite.request.body
+        except RemoteError as error:
+            self._reject(error.status, error.reason, now)
+            return
+        self._plan = plan
+        self._perform(next(plan), now)
+
+    def _perform(self, step: Step, now: float) -> None:
+        if isinstance(step, Reject):
+            self._reject(step.status, step.reason, now)
+        else:
+            self._ring(step, now)
+
+    def _resume(self, outcome: Outcome, now: float) -> None:
+        self._word = outcome.word
+        self.draft.step(f"{outcome.word.replace('_', ' ')} ({outcome.status})")
+        plan = self._plan
+        if plan is None:
+            raise AssertionError("an outcome without a plan")
+        try:
+            step: Step = plan.send(outcome)
+        except StopIteration:
+            step = Reject(outcome.status)
+        self._perform(step, now)
+
+    def _ring(self, step: Ring, now: float) -> None:
+        extensions = ", ".join(sorted({target.extension for target in step.targets}))
+        self.draft.step(f"ring {extensions}: {len(step.targets)} phones, {step.timeout:g} s")
+        self.branches = []
+        self._best = 480
+        self._ring_timer = self.context.timers.arm(now + step.timeout, self._nobody_answered)
+        request = self.caller.invite.request
+        invitation = Invitation(
+            call_id=self.context.identifiers.token(),
+            caller=f"{quoted(self.party.name)} <{self.party.uri}>",
+            callee=f"<sip:{self.draft.record.callee}@{self.context.domain}>",
+            max_forwards=decremented_max_forwards(request),
+            early_reliable=self._offer is not None,
+        )
+        self.branches = [Branch(self.context, self, target, invitation) for target in step.targets]
+        for branch in self.branches:
+            try:
+                body = b""
+                if self._offer is not None:
+                    body = self.media.offer(self._offer, self.caller, branch, CALLEE)
+            except Unavailable as error:
+                self._reject(503, str(error), now)
+                return
+            branch.invite(now, body)
+
+    def _nobody_answered(self, now: float) -> None:
+        self._stop_ringing(now)
+        self._resume(Outcome("no_answer", 480), now)
+
+    def _stop_ringing(self, now: float, reason: str = "", but: Branch | None = None) -> None:
+        if self._ring_timer is not None:
+            self._ring_timer.cancel()
+            self._ring_timer = None
+        for branch in self.branches:
+            if branch is not but:
+                branch.cancel(now, reason)
+
+    # -- what the phones say ----------------------------------------------------------------
+
+    def ringing(self, branch: Branch, response: Response, now: float) -> None:
+        """Let the caller hear that it rings; early media only when one phone rings alone."""
+        if self.state is not CallState.RINGING:
+            return
+        if response.body and len(self.branches) == 1 and self._offer is not None:
+            try:
+                body = self._pass_answer(branch, response)
+            except (RemoteError, Unavailable):
+                body = b""  # the final answer will tell; a broken preview is nobody's loss
+            if body:
+                self.media.connect(self.caller, branch)
+                self.caller.progress(response.status, now, body)
+                return
+        self.caller.progress(180 if response.status != 183 else 183, now)
+
+    def answered(self, branch: Branch, response: Response, now: float) -> None:
+        """Join the caller with the first phone that answers; tell the others (C1)."""
+        if self.state is not CallState.RINGING:
+            branch.acknowledge(response, now)
+            branch.bye(now)
+            return
+        self._stop_ringing(now, COMPLETED_ELSEWHERE, but=branch)
+        self.callee = branch
+        try:
+            body = self._pass_answer(branch, response)
+        except (RemoteError, Unavailable) as error:
+            branch.acknowledge(response, now)
+            branch.bye(now)
+            self._reject(500, f"the answer cannot be passed on: {error}", now)
+            return
+        self.state = CallState.ANSWERED
+        self._bridge = Bridge(self, self.caller, branch, self.media)
+        if self._offer is not None:
+            branch.acknowledge(response, now)
+            self.media.connect(self.caller, branch)
+        else:
+            self._bridge.answer_in_ack(self.caller, branch, response)
+        try:
+            self.caller.answer(now, body)
+        except RemoteError as error:
+            self.end("system", error.reason, now, status=error.status)
+            return
+        self.draft.step(f"answered by {branch.extension} on {branch.flow}")
+        self.draft.note(
+            answered=self.context.wall(now),
+            answered_by=branch.extension,
+            outcome="answered",
+            status=200,
+        )
+        self._save()
+
+    def _pass_answer(self, branch: Branch, response: Response) -> bytes:
+        """Return the callee's description for the caller: an answer, or a late offer."""
+        session = Session.parse(response.body)
+        if self._offer is None:
+            body = self.media.offer(session, branch, self.caller, CALLER)
+        else:
+            body = self.media.answer(session, branch, self.caller, CALLER)
+        branch.heard = session
+        return body
+
+    def declined(self, branch: Branch, status: int, now: float) -> None:
+        """Go on when the last phone has said no; a 6xx ends the ringing at once."""
+        if self.state is not CallState.RINGING:
+            return
+        self._best = better(self._best, status)
+        if status >= 600:
+            self._stop_ringing(now, but=branch)
+        elif any(other.alive for other in self.branches):
+            return
+        if self._ring_timer is not None:
+            self._stop_ringing(now)
+            self._resume(Outcome(word_of(self._best), self._best), now)
+
+    def cancelled(self, now: float) -> None:
+        """Take the caller's CANCEL (or the loss of its connection while it still rings)."""
+        if self.state is CallState.RINGING:
+            self._stop_ringing(now)
+            self._finish("caller", "the caller gave up", 487, now)
+            self.caller.reject(487, now)
+
+    # -- in the dialog ----------------------------------------------------------------------
+
+    def received(self, leg: Leg, request: Request, tx: ServerTransaction, now: float) -> None:
+        """Take a request inside one of the call's dialogs."""
+        if request.method == "BYE":
+            leg.refuse(tx, 200, now)
+            self._hung_up(leg, now)
+        elif request.method == "PRACK" and isinstance(leg, Caller):
+            leg.prack(request, tx, now)
+        elif self._bridge is not None and self.state is CallState.ANSWERED:
+            self._bridge.received(leg, request, tx, now)
+        elif request.method == "UPDATE" and not request.body:
+            leg.refuse(tx, 200, now)
+        else:
+            leg.refuse(tx, 491 if request.method in ("INVITE", "UPDATE") else 481, now)
+
+    def lapsed(self, leg: Leg, reason: str, now: float) -> None:
+        """End the call: a leg's phone is gone."""
+        who = "caller" if leg is self.caller else "callee"
+        self.end("system", f"{who}: {reason}", now)
+
+    def _hung_up(self, leg: Leg, now: float) -> None:
+        leg.close()
+        if leg is self.caller and self.state is CallState.RINGING:
+            self.cancelled(now)
+            return
+        who = "caller" if leg is self.caller else "callee"
+        self.end(who, f"the {who} hung up", now)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def end(self, who: str, reason: str, now: float, status: int = 500) -> None:
+        """End the call on both sides and write its record."""
+        if self.state is CallState.ENDED:
+            return
+        ringing = self.state is CallState.RINGING
+        self._stop_ringing(now)
+        if ringing:
+            self.caller.reject(status, now)
+        elif self.caller.invited is not None:  # answered, but the 2xx still waits for a PRACK
+            self.caller.reject(status, now)
+        self.caller.bye(now)
+        if self.callee is not None:
+            self.callee.bye(now)
+        self._finish(who, reason, status if ringing else 200, now)
+
+    def _reject(self, status: int, reason: str, now: float) -> None:
+        self._stop_ringing(now)
+        headers: Headers = [("Warning", f'399 holdfast "{ascii_text(reason)}"')] if reason else []
+        self.draft.step(f"answer {status}" + (f": {reason}" if reason else ""))
+        self._finish("system", reason, status, now)
+        self.caller.reject(status, now, headers)
+
+    def _finish(self, who: str, reason: str, status: int, now: float) -> None:
+        if self.state is CallState.ENDED:
+            return
+        self.state = CallState.ENDED
+        answered = self.draft.record.answered is not None
+        self.reports_due = self.media.close()
+        self.draft.note(
+            ended=self.context.wall(now),
+            ended_by=who,
+            reason=reason,
+            outcome="answered" if answered else outcome_of(status, self._word),
+            status=200 if answered else status,
+        )
+        if self.reports_due:
+            self._seal_timer = self.context.timers.arm(now + COUNTERS_WAIT, self._seal)
+            self.context.emit(SaveRecord(self.draft.record))
+        else:
+            self._seal(now)
+
+    def relay_ended(self, event: RelayEnded, now: float) -> None:
+        """Add a relay's last counters; the last of them seals the record."""
+        if event.key.endswith("/0"):
+            self.draft.note(from_caller=event.from_a, from_callee=event.from_b)
+        self.reports_due -= 1
+        if self.state is CallState.ENDED and self.reports_due <= 0:
+            self._seal(now)
+
+    def _seal(self, now: float) -> None:
+        if self._seal_timer is not None:
+            self._seal_timer.cancel()
+            self._seal_timer = None
+        if not self.draft.record.sealed:
+            self.context.emit(SaveRecord(self.draft.note(sealed=True)))
+
+    def _save(self) -> None:
+        self.context.emit(SaveCall(self.id, msgspec.msgpack.encode(self.draft.record)))
+
+
+def better(best: int, status: int) -> int:
+    """Return which of two failures tells the caller more (RFC 3261, 16.7, step 6)."""
+    if status >= 600 or best >= 600:
+        return max(best, status)
+    if status in (486, 600):
+        return status
+    if best == 480 and status in (404, 410, 415, 420, 484, 488):
+        return status
+    return best
+
+
+def word_of(status: int) -> str:
+    """Return the plan's word for a failure of all phones."""
+    if status in (486, 600):
+        return "busy"
+    return "rejected" if status >= 600 or status in (403, 488) else "unavailable"
+
+
+def quoted(text: str) -> str:
+    """Write a display name as a quoted string (RFC 3261, 25.1)."""
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c for c in plain if c >= " " and c != "\x7f") + '"'
+
+
+def ascii_text(text: str) -> str:
+    """Reduce text to what a Warning's quoted string may hold."""
+    kept = (c if " " <= c <= "~" and c not in '"\\' else "?" for c in text[:120])
+    return "".join(kept)

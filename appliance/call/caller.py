@@ -1,0 +1,124 @@
+"""The leg of whoever calls: answers one INVITE, reliably where the phone wants that (RFC 3262)."""
+
+from __future__ import annotations
+
+from appliance.call.context import CallContext
+from appliance.call.leg import SDP, Headers, Leg, LegOwner
+from appliance.errors import RemoteError
+from appliance.sip.dialog import DialogState, uas_dialog
+from appliance.sip.flow import Flow
+from appliance.sip.headers import RAck
+from appliance.sip.matching import Retransmission, ServerTransaction
+from appliance.sip.message import Request, Response
+
+
+class Caller(Leg):
+    """The party whose INVITE began the call."""
+
+    def __init__(
+        self,
+        context: CallContext,
+        owner: LegOwner,
+        flow: Flow,
+        extension: str,
+        invite: ServerTransaction,
+    ) -> None:
+        super().__init__(context, owner, flow, extension)
+        request = invite.request
+        self.invite = invite
+        self.invited = invite
+        self.learn(request)
+        self.establish(uas_dialog(request, context.identifiers.token()))
+        self._must_be_reliable = "100rel" in request.require
+        self._may_be_reliable = self._must_be_reliable or "100rel" in request.supported
+        self._sent_status = 100
+        self._rseq = 0
+        self._pending: Retransmission | None = None
+        self._waiting: list[tuple[int, bytes]] = []
+        self._deferred: tuple[bytes, Headers] | None = None
+
+    def progress(self, status: int, now: float, body: bytes = b"") -> None:
+        """Send a provisional response, once for each new thing it tells."""
+        if self.invited is None or (status <= self._sent_status and not body):
+            return
+        if self._pending is not None:
+            self._waiting.append((status, body))
+            return
+        self._sent_status = max(status, self._sent_status)
+        response = self.reply_to(self.invite.request, status)
+        if body:
+            response.add("Content-Type", SDP)
+            response.body = body
+        if self._must_be_reliable or (body and self._may_be_reliable):
+            self._send_reliably(response, now)
+        else:
+            self.invite.respond(response, now)
+
+    def answer(self, now: float, body: bytes) -> None:
+        """Send the 2xx; after an unacknowledged reliable provisional response it waits for its PRACK.
+
+        (RFC 3262, section 3: no 2xx while a session description is unacknowledged.)
+        """
+        headers = self.timer.accept(self.invite.request, now)
+        if self._pending is not None:
+            self._waiting.clear()
+            self._deferred = (body, headers)
+            return
+        self._answer_now(body, headers, now)
+
+    def reject(self, status: int, now: float, headers: Headers | None = None) -> None:
+        """Send a final failure; the leg is over."""
+        if self.invited is not None:
+            self._stop_provisional()
+            self.refuse(self.invite, status, now, headers)
+        self.close()
+
+    def prack(self, request: Request, tx: ServerTransaction, now: float) -> None:
+        """Take a PRACK; one that fits nothing gets 481 (RFC 3262, section 3)."""
+        value = request.first("RAck")
+        if value is None:
+            raise RemoteError(400, "PRACK without RAck")
+        rack = RAck.parse(value)
+        expected = (self._rseq, self.invite.request.cseq.number, "INVITE")
+        if self._pending is None or (rack.rseq, rack.cseq, rack.method) != expected:
+            self.refuse(tx, 481, now)
+            return
+        self._stop_provisional()
+        self.refuse(tx, 200, now)
+        if self._deferred is not None:
+            body, headers = self._deferred
+            self._deferred = None
+            self._answer_now(body, headers, now)
+        elif self._waiting:
+            status, body = self._waiting.pop(0)
+            self.progress(status, now, body)
+
+    def close(self) -> None:
+        """Forget everything, an unacknowledged provisional response too."""
+        self._stop_provisional()
+        super().close()
+
+    def _answer_now(self, body: bytes, headers: Headers, now: float) -> None:
+        if self.dialog is not None:
+            self.dialog.state = DialogState.CONFIRMED
+        self.accept(self.invite, now, body, headers)
+
+    def _send_reliably(self, response: Response, now: float) -> None:
+        self._rseq += 1
+        response.add("Require", "100rel")
+        response.add("RSeq", str(self._rseq))
+
+        def again(now: float) -> None:
+            self.invite.retransmit(response, now)
+
+        def given_up(now: float) -> None:
+            self._pending = None
+            self.owner.lapsed(self, "the phone never acknowledged a reliable response", now)
+
+        self.invite.respond(response, now)
+        self._pending = Retransmission(self.context.timers, now, again, given_up)
+
+    def _stop_provisional(self) -> None:
+        if self._pending is not None:
+            self._pending.stop()
+            self._pending = None

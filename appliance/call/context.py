@@ -1,0 +1,58 @@
+"""What every call needs of the core, handed in once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from appliance.bundle import Policies
+from appliance.call.actions import Action
+from appliance.call.ports import PortPool
+from appliance.sip.flow import Flow, host_port
+from appliance.sip.identifiers import Identifiers
+from appliance.sip.matching import Transactions
+from appliance.sip.message import Request
+from appliance.sip.timers import TimerQueue
+
+if TYPE_CHECKING:
+    from appliance.call.leg import Leg
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER"
+"""Methods we take from a phone (RFC 3261, 20.5)."""
+
+DialogKey = tuple[str, str, str]
+"""Call-ID, our tag, their tag (RFC 3261, section 12)."""
+
+
+@dataclass(slots=True)
+class CallContext:
+    """The rooms a call works with, and the site's policies."""
+
+    timers: TimerQueue
+    transactions: Transactions
+    identifiers: Identifiers
+    ports: PortPool
+    emit: Callable[[Action], None]
+    """Adds one action to what the core returns."""
+    wall: Callable[[float], float]
+    """Turns monotonic seconds into Unix time, for records."""
+    policies: Policies
+    domain: str
+    site: str
+    legs: dict[DialogKey, Leg] = field(default_factory=dict)
+    """Every dialog of every leg: where in-dialog requests find their call."""
+
+
+def contact_uri(flow: Flow) -> str:
+    """Return our own Contact as the peer on `flow` reaches us."""
+    address = host_port(flow.local)
+    if flow.transport == "UDP":
+        return f"<sip:holdfast@{address}>"
+    return f"<sip:holdfast@{address};transport={flow.transport.lower()}>"
+
+
+def decremented_max_forwards(request: Request) -> int:
+    """Return the Max-Forwards to send on (RFC 3261, 16.6); 70 where the request had none."""
+    value = request.max_forwards
+    return 70 if value is None else value - 1

@@ -1,0 +1,297 @@
+"""One party of a call: its dialog, its flow, its offer/answer state and its session timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+from zlib import crc32
+
+from appliance.call.context import ALLOW, CallContext, DialogKey, contact_uri
+from appliance.call.session_timer import SessionTimer
+from appliance.sdp.session import Session
+from appliance.sip.dialog import Dialog, DialogState
+from appliance.sip.flow import Flow
+from appliance.sip.matching import ClientTransaction, Retransmission, ServerTransaction
+from appliance.sip.message import Request, Response
+
+Headers = list[tuple[str, str]]
+SDP = "application/sdp"
+
+
+class LegOwner(Protocol):
+    """The call, as its legs see it."""
+
+    def received(self, leg: Leg, request: Request, tx: ServerTransaction, now: float) -> None:
+        """Take a request inside the leg's dialog."""
+        ...
+
+    def lapsed(self, leg: Leg, reason: str, now: float) -> None:
+        """End the call: this leg's phone is not there any more."""
+        ...
+
+
+class Asked:
+    """Wait for the final response to one request inside a dialog."""
+
+    __slots__ = ("_done", "_early")
+
+    def __init__(
+        self,
+        done: Callable[[Response | None, int, float], None],
+        early: Callable[[Response, float], None] | None = None,
+    ) -> None:
+        self._done = done
+        self._early = early
+
+    def response(self, tx: ClientTransaction, response: Response, now: float) -> None:
+        """Pass a final response on; a provisional one where anybody cares."""
+        if response.status >= 200:
+            self._done(response, response.status, now)
+        elif self._early is not None:
+            self._early(response, now)
+
+    def failed(self, tx: ClientTransaction, status: int, now: float) -> None:
+        """Pass on that there will be no response: 408 for silence, 503 for a broken transport."""
+        self._done(None, status, now)
+
+
+class Leg:
+    """One party's dialog with us; both sides of an answered call are alike."""
+
+    def __init__(self, context: CallContext, owner: LegOwner, flow: Flow, extension: str) -> None:
+        self.context = context
+        self.owner = owner
+        self.flow = flow
+        """Where the next request goes; follows the phone when it comes on a new connection."""
+        self.extension = extension
+        self.dialog: Dialog | None = None
+        self.session_id = number_of(context.identifiers.token())
+        """Session id in the o= line of every SDP we send on this leg (RFC 8866, 5.2)."""
+        self.told: Session | None = None
+        """Last description we sent, to be repeated in refreshes."""
+        self.heard: Session | None = None
+        """Last description the phone sent."""
+        self.offered = b""
+        """Bytes of the phone's last offer: the same again is a refresh."""
+        self.allow: frozenset[str] = frozenset()
+        """Methods the phone said it takes."""
+        self.inviting = False
+        """Whether an INVITE of ours is under way (RFC 3261, 14.2: theirs gets 491)."""
+        self.invited: ServerTransaction | None = None
+        """Their INVITE that has no final answer yet."""
+        self.ended = False
+        self.on_ack: Callable[[bytes, float], None] | None = None
+        """Who waits for the SDP in the next ACK (the answer to an offer of ours in a 2xx)."""
+        self.timer = SessionTimer(
+            context.timers,
+            context.policies.session_expires,
+            self._refresh,
+            lambda now: owner.lapsed(self, "the session timer ran out", now),
+        )
+        self._keys: list[DialogKey] = []
+        self._unacknowledged: Retransmission | None = None
+        self._acks: dict[int, Request] = {}
+
+    # -- the dialog -------------------------------------------------------------------------
+
+    def establish(self, dialog: Dialog) -> None:
+        """Make `dialog` this leg's, so that its requests find us."""
+        self.dialog = dialog
+        key = (dialog.call_id, dialog.local_tag, dialog.remote_tag)
+        self.context.legs[key] = self
+        self._keys.append(key)
+
+    def learn(self, message: Request | Response, flow: Flow | None = None) -> None:
+        """Note what the phone says it can do, and the flow it says it on."""
+        allow = message.allow
+        if allow:
+            self.allow = allow
+        if flow is not None and flow != self.flow and flow.remote[0] == self.flow.remote[0]:
+            self.flow = flow
+
+    def close(self) -> None:
+        """Forget the dialog and every timer; nothing more is sent by itself."""
+        self.ended = True
+        self.timer.stop()
+        self._stop_retransmitting()
+        for key in self._keys:
+            self.context.legs.pop(key, None)
+
+    # -- requests to the phone --------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        now: float,
+        asked: Asked,
+        *,
+        headers: Headers | None = None,
+        body: bytes = b"",
+        content_type: str = SDP,
+    ) -> ClientTransaction:
+        """Send a request inside the dialog."""
+        request = self._new_request(method)
+        for name, value in headers or ():
+            request.add(name, value)
+        if body:
+            request.add("Content-Type", content_type)
+            request.body = body
+        return self.context.transactions.request(request, self.flow, now, asked)
+
+    def reinvite(
+        self,
+        now: float,
+        body: bytes,
+        done: Callable[[Response | None, int, float], None],
+    ) -> None:
+        """Send a re-INVITE; `done` gets the final response once. A 2xx has to be acknowledged."""
+        self.inviting = True
+
+        def finished(response: Response | None, status: int, now: float) -> None:
+            if not self.inviting:  # a retransmitted 2xx
+                if response is not None:
+                    self.repeat_ack(response, now)
+                return
+            self.inviting = False
+            if self.ended:
+                self._acknowledge_late(response, now)
+                return
+            if response is not None and status < 300:
+                self.learn(response)
+                self._dialog().refresh_target(response)
+                self.timer.answered(response, now)
+            done(response, status, now)
+
+        headers: Headers = [("Allow", ALLOW), *self.timer.offer_headers()]
+        self.request("INVITE", now, Asked(finished), headers=headers, body=body)
+
+    def acknowledge(self, response: Response, now: float, body: bytes = b"") -> None:
+        """Send the ACK of a 2xx (RFC 3261, 13.2.2.4) and keep it for its retransmissions."""
+        ack = self._dialog().ack(response.cseq.number)
+        if body:
+            ack.add("Content-Type", SDP)
+            ack.body = body
+        self._acks[response.cseq.number] = ack
+        self.context.transactions.send_ack(ack, self.flow)
+
+    def repeat_ack(self, response: Response, now: float) -> None:
+        """Answer a retransmitted 2xx with the same ACK, when we have sent one."""
+        ack = self._acks.get(response.cseq.number)
+        if ack is not None:
+            self.context.transactions.send_ack(ack, self.flow)
+
+    def bye(self, now: float, reason: str = "") -> None:
+        """End the dialog; whatever the phone answers, it is over."""
+        if self.ended:
+            return
+        if self.dialog is not None and self.dialog.state is DialogState.CONFIRMED:
+            headers: Headers = [("Reason", reason)] if reason else []
+            self.request("BYE", now, Asked(lambda response, status, now: None), headers=headers)
+        self.close()
+
+    # -- answers to the phone ---------------------------------------------------------------
+
+    def accept(
+        self, tx: ServerTransaction, now: float, body: bytes, headers: Headers | None = None
+    ) -> None:
+        """Answer an INVITE with 200 and repeat it until the ACK comes (RFC 3261, 13.3.1.4)."""
+        response = self.reply_to(tx.request, 200, headers)
+        if body:
+            response.add("Content-Type", SDP)
+            response.body = body
+        if self.invited is tx:
+            self.invited = None
+        self._stop_retransmitting()
+
+        def again(now: float) -> None:
+            tx.retransmit(response, now)
+
+        def given_up(now: float) -> None:
+            self.owner.lapsed(self, "the phone never acknowledged the answer", now)
+
+        tx.respond(response, now)
+        self._unacknowledged = Retransmission(self.context.timers, now, again, given_up)
+
+    def refuse(
+        self, tx: ServerTransaction, status: int, now: float, headers: Headers | None = None
+    ) -> None:
+        """Answer a request inside the dialog with a failure."""
+        if self.invited is tx:
+            self.invited = None
+        tx.respond(self.reply_to(tx.request, status, headers), now)
+
+    def reply_to(self, request: Request, status: int, headers: Headers | None = None) -> Response:
+        """Build a response to the phone, with our Contact where it makes or refreshes a dialog."""
+        tag = self.dialog.local_tag if self.dialog is not None else None
+        response = request.response(status, to_tag=tag)
+        if request.method in ("INVITE", "UPDATE") and 100 < status < 300:
+            response.add("Contact", contact_uri(self.flow))
+            response.add("Allow", ALLOW)
+        for name, value in headers or ():
+            response.add(name, value)
+        return response
+
+    def acknowledged(self, ack: Request, now: float) -> None:
+        """Take the ACK of our 2xx; a repeated one changes nothing."""
+        if self._unacknowledged is None:
+            return
+        self._stop_retransmitting()
+        waiting, self.on_ack = self.on_ack, None
+        if waiting is not None:
+            waiting(ack.body, now)
+
+    # -- the session timer ------------------------------------------------------------------
+
+    def _refresh(self, now: float) -> None:
+        if self.inviting or self.invited is not None:
+            self.timer.try_later(now, 4.0)
+        elif "UPDATE" in self.allow:
+            headers = [("Contact", contact_uri(self.flow)), *self.timer.offer_headers()]
+            self.request("UPDATE", now, Asked(self._refreshed), headers=headers)
+        else:
+            self.reinvite(now, self.told.encode() if self.told else b"", self._refreshed)
+
+    def _refreshed(self, response: Response | None, status: int, now: float) -> None:
+        if self.ended:
+            return
+        if response is None or status in (408, 481):
+            self.owner.lapsed(self, "the phone did not answer the session refresh", now)
+            return
+        if status < 300:
+            if response.cseq.method == "INVITE":
+                self.acknowledge(response, now)
+            else:
+                self.timer.answered(response, now)
+        elif status == 422 and self.timer.too_small(response):
+            self._refresh(now)
+        elif status == 491:
+            self.timer.try_later(now, 3.0)
+        else:
+            self.timer.answered(response, now)  # alive, only unwilling: ask again half-way
+
+    # -- small print ------------------------------------------------------------------------
+
+    def _new_request(self, method: str) -> Request:
+        request = self._dialog().new_request(method)
+        if method in ("INVITE", "UPDATE"):
+            request.set("Contact", contact_uri(self.flow))
+        return request
+
+    def _dialog(self) -> Dialog:
+        if self.dialog is None:
+            raise AssertionError("a request inside a dialog before there is one")
+        return self.dialog
+
+    def _acknowledge_late(self, response: Response | None, now: float) -> None:
+        if response is not None and response.status < 300:
+            self.acknowledge(response, now)
+
+    def _stop_retransmitting(self) -> None:
+        if self._unacknowledged is not None:
+            self._unacknowledged.stop()
+            self._unacknowledged = None
+
+
+def number_of(token: str) -> int:
+    """Turn a token into the decimal number that SDP's o= line wants, below 2**62."""
+    return crc32(token.encode()) << 20 | len(token)

@@ -1,0 +1,31 @@
+"""The pool of RTP ports; chosen by the core, so that an offer never waits for the media process."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class PortPool:
+    """Hand out even UDP ports, each with the odd one above it for RTCP (RFC 3550, section 11)."""
+
+    def __init__(self, first: int, last: int) -> None:
+        start = first + first % 2
+        self._free: deque[int] = deque(range(start, last, 2))
+        self._taken: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def take(self) -> int | None:
+        """Return the port that has been free longest, or None when all are in use."""
+        if not self._free:
+            return None
+        port = self._free.popleft()
+        self._taken.add(port)
+        return port
+
+    def release(self, port: int) -> None:
+        """Give a port back; giving it back twice changes nothing."""
+        if port in self._taken:
+            self._taken.remove(port)
+            self._free.append(port)

@@ -1,0 +1,122 @@
+"""Session timers (RFC 4028): a call whose phone vanished without BYE ends by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from appliance.errors import RemoteError
+from appliance.sip.message import Request, Response
+from appliance.sip.timers import Timer, TimerQueue
+
+MIN_SE = 90
+"""Smallest interval we take, seconds (RFC 4028, section 4)."""
+
+
+def parse_session_expires(value: str) -> tuple[int, str]:
+    """Return seconds and refresher (`uac`, `uas` or empty) of a Session-Expires value.
+
+    Raises RemoteError 400 when it is no number (RFC 4028, section 4).
+    """
+    seconds, *parameters = value.split(";")
+    digits = seconds.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
+        raise RemoteError(400, "Session-Expires is not a number of seconds")
+    for parameter in parameters:
+        name, _, text = parameter.strip().partition("=")
+        if name.strip().lower() == "refresher" and text.strip().lower() in ("uac", "uas"):
+            return int(digits), text.strip().lower()
+    return int(digits), ""
+
+
+class SessionTimer:
+    """Keep one leg's session interval: refresh it when that is our part, else end when it lapses."""
+
+    __slots__ = ("_fire", "_lapsed", "_refresh", "_timers", "interval", "minimum", "refreshing")
+
+    def __init__(
+        self,
+        timers: TimerQueue,
+        interval: int,
+        refresh: Callable[[float], None],
+        lapsed: Callable[[float], None],
+    ) -> None:
+        self._timers = timers
+        self._refresh = refresh
+        self._lapsed = lapsed
+        self._fire: Timer | None = None
+        self.interval = interval
+        """Session interval in force or to be proposed, seconds."""
+        self.minimum = MIN_SE
+        """Largest Min-SE the peer has asked for, seconds."""
+        self.refreshing = False
+        """Whether refreshing is our part."""
+
+    def offer_headers(self) -> list[tuple[str, str]]:
+        """Return what a request of ours proposes; as its sender we take the part of refresher."""
+        headers = [("Supported", "timer"), ("Session-Expires", f"{self.interval};refresher=uac")]
+        if self.minimum > MIN_SE:
+            headers.append(("Min-SE", str(self.minimum)))
+        return headers
+
+    def accept(self, request: Request, now: float) -> list[tuple[str, str]]:
+        """Take an INVITE or UPDATE of the peer; return the headers of its 2xx.
+
+        Raises RemoteError 422 when the peer proposes less than Min-SE (RFC 4028, section 9).
+        """
+        asked = request.first("Session-Expires")
+        supports = "timer" in request.supported
+        refresher = ""
+        if asked is not None:
+            seconds, refresher = parse_session_expires(asked)
+            if seconds < MIN_SE:
+                raise RemoteError(422, f"the session interval is shorter than {MIN_SE} s")
+            minimum = request.first("Min-SE")
+            floor = parse_session_expires(minimum)[0] if minimum else MIN_SE
+            self.interval = max(min(seconds, self.interval), floor, MIN_SE)
+        if supports and refresher != "uas":
+            self._arm(refreshing=False, now=now)
+            return [("Require", "timer"), ("Session-Expires", f"{self.interval};refresher=uac")]
+        self._arm(refreshing=True, now=now)
+        headers = [("Session-Expires", f"{self.interval};refresher=uas")]
+        return [("Require", "timer"), *headers] if supports else headers
+
+    def answered(self, response: Response, now: float) -> None:
+        """Take the peer's 2xx to a request with `offer_headers`."""
+        agreed = response.first("Session-Expires")
+        refresher = "uac"
+        if agreed is not None:
+            seconds, named = parse_session_expires(agreed)
+            self.interval = max(seconds, MIN_SE)
+            refresher = named or "uac"
+        self._arm(refreshing=refresher == "uac", now=now)
+
+    def too_small(self, response: Response) -> bool:
+        """Take a 422; return whether trying again with a longer interval makes sense."""
+        asked = response.first("Min-SE")
+        floor = parse_session_expires(asked)[0] if asked else 0
+        if floor <= self.interval:
+            return False
+        self.minimum = self.interval = floor
+        return True
+
+    def try_later(self, now: float, delay: float) -> None:
+        """Refresh again after `delay` seconds: the last try met a glare (RFC 3261, 14.1)."""
+        self._rearm(now + delay, self._refresh)
+
+    def stop(self) -> None:
+        """Forget the session; the call is over."""
+        if self._fire is not None:
+            self._fire.cancel()
+            self._fire = None
+
+    def _arm(self, *, refreshing: bool, now: float) -> None:
+        self.refreshing = refreshing
+        if refreshing:
+            self._rearm(now + self.interval / 2, self._refresh)
+        else:
+            early = min(32.0, self.interval / 3)  # section 10: BYE a little before it lapses
+            self._rearm(now + self.interval - early, self._lapsed)
+
+    def _rearm(self, when: float, fire: Callable[[float], None]) -> None:
+        self.stop()
+        self._fire = self._timers.arm(when, fire)

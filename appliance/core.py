@@ -1,0 +1,232 @@
+"""The pure core: messages, time and commands go in, actions come out.
+
+No I/O, no clock, no dice: whoever runs it hands in `now` (monotonic seconds) and performs what it
+returns. Each entry point returns the actions of that one call, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from appliance.bundle import Bundle
+from appliance.call.actions import Action, Relay, SaveRecord, Send
+from appliance.call.events import MediaEvent, RelayEnded, ZoneAnswer
+from appliance.call.record import CallRecord
+from appliance.errors import LocalError, RemoteError
+from appliance.pbx.survival import Survival, restored_state
+from appliance.pbx.switchboard import Site, Switchboard
+from appliance.pbx.zones import Zones
+from appliance.ports import Restored
+from appliance.settings import Settings
+from appliance.sip.flow import Flow
+from appliance.sip.framing import BadMessage, parse
+from appliance.sip.identifiers import Identifiers
+from appliance.sip.matching import Transactions
+from appliance.sip.message import Request
+from appliance.sip.timers import TimerQueue
+from appliance.sip.validate import check_request, check_response
+
+Answer = tuple[Any, list[Action]]
+
+
+class Core:
+    """Everything Holdfast decides."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identifiers: Identifiers,
+        wall: Callable[[float], float],
+        restored: Restored,
+    ) -> None:
+        self._actions: list[Action] = []
+        self._restored = restored
+        self._wall = wall
+        self._started = 0.0
+        emit = self._emit
+        self.timers = TimerQueue()
+        self.transactions = Transactions(self.timers, self._send, identifiers)
+        self.survival: Survival | None = None
+        self.zones: Zones | None = None
+        self.switchboard = Switchboard(
+            self.timers, self.transactions, identifiers, emit, wall, settings.media_ports
+        )
+
+    # -- what comes in ------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Action]:
+        """Begin: leave a record of every call the last process lost."""
+        self._started = now
+        for row in self._restored.calls:
+            record = msgspec.msgpack.decode(row, type=CallRecord)
+            lost = msgspec.structs.replace(
+                record,
+                ended=record.ended or self._wall(now),
+                ended_by=record.ended_by or "system",
+                reason=record.reason or "signalling restarted during the call",
+                sealed=True,
+            )
+            self._emit(SaveRecord(lost))
+        return self._take()
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
+        """Take one whole SIP message (a datagram, or what the framer cut from a stream)."""
+        try:
+            message = parse(data)
+        except BadMessage as error:
+            if error.request is not None:
+                self.switchboard.refuse_unread(error.request, flow, error, now)
+            return self._take()
+        if isinstance(message, Request):
+            self._receive_request(message, flow, now)
+        elif check_response(message):
+            self.transactions.receive_response(message, flow, now)
+        return self._take()
+
+    def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
+        try:
+            check_request(request)
+            self.switchboard.receive(request, flow, now)
+        except RemoteError as error:
+            self.switchboard.refuse_unread(request, flow, error, now)
+
+    def expire(self, now: float) -> list[Action]:
+        """Do what is due at `now`."""
+        self.timers.expire(now)
+        return self._take()
+
+    def deadline(self) -> float | None:
+        """Return when `expire` wants to be called next."""
+        return self.timers.deadline()
+
+    def lost(self, flow: Flow, now: float) -> list[Action]:
+        """Take the end of a stream connection, or the failure to make one."""
+        self.transactions.lost(flow, now)
+        self.switchboard.lost(flow, now)
+        return self._take()
+
+    def zone_answered(self, answer: ZoneAnswer, now: float) -> list[Action]:
+        """Take the outcome of a `ProbeZone`."""
+        if self.zones is not None:
+            self.zones.answered(answer, now)
+        return self._take()
+
+    def media_event(self, event: MediaEvent, now: float) -> list[Action]:
+        """Take what the media plane tells of a relay."""
+        if isinstance(event, RelayEnded):
+            self.switchboard.relay_ended(event, now)
+        else:
+            self.switchboard.relay_failed(event, now)
+        return self._take()
+
+    def apply(self, bundle: Bundle, now: float) -> list[Action]:
+        """Serve this bundle from now on; calls and bindings of users it keeps go on."""
+        if self.survival is None or self.zones is None:
+            self._watch_zones(bundle, now)
+        else:
+            self.zones.apply(bundle.zones, bundle.monitoring, now)
+            self.survival.apply(bundle.monitoring, now)
+        if self.survival is None:
+            raise LocalError("a bundle without zones cannot be served")
+        first = self.switchboard.site is None
+        self.switchboard.apply(Site(bundle, self.survival), now)
+        if first:
+            self.switchboard.restore(self._restored.bindings, self._restored.offset, now)
+        return self._take()
+
+    def _watch_zones(self, bundle: Bundle, now: float) -> None:
+        survival = Survival(
+            self.timers, self._emit, bundle.monitoring, self._wall, self.switchboard.mode_changed
+        )
+        zones = Zones(self.timers, self._emit, bundle.monitoring, survival.review)
+        zones.apply(bundle.zones, bundle.monitoring, now)
+        survival.start(zones, restored_state(self._restored.mode), now)
+        self.survival, self.zones = survival, zones
+
+    # -- what admins ask ----------------------------------------------------------------------
+
+    def command(self, name: str, arguments: dict[str, Any], now: float) -> Answer:
+        """Carry out one command of the admin process; raises LocalError for an unknown one."""
+        act = COMMANDS.get(name)
+        if act is None:
+            raise LocalError(f"unknown command {name!r}; there are: {', '.join(sorted(COMMANDS))}")
+        return act(self, arguments, now), self._take()
+
+    def relays(self) -> list[Relay]:
+        """Return every relay that must exist, for a media process that came back."""
+        return self.switchboard.relays()
+
+    def _status(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        board, survival = self.switchboard, self.survival
+        state = survival.state if survival is not None else None
+        return {
+            "mode": state.mode if state else "no_bundle",
+            "since": state.since if state else self._wall(self._started),
+            "reason": state.reason if state else "waiting for the first bundle",
+            "uptime": now - self._started,
+            "zones": self._zone_list(arguments, now),
+            "transactions": len(self.transactions),
+            **board.status(now),
+        }
+
+    def _zone_list(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        watches = self.zones.watches.values() if self.zones is not None else ()
+        return [
+            {
+                "id": watch.zone.id,
+                "host": watch.zone.host,
+                "transport": watch.zone.transport,
+                "state": watch.state,
+                "since": self._wall(watch.since),
+                "reason": watch.reason,
+                "rtt": next((s.rtt for s in reversed(watch.history) if s.rtt is not None), None),
+                "last_failure": (
+                    {
+                        "at": self._wall(watch.last_failure.at),
+                        "layer": watch.last_failure.layer,
+                        "text": watch.last_failure.text,
+                    }
+                    if watch.last_failure
+                    else None
+                ),
+                "history": [{"at": self._wall(s.at), "rtt": s.rtt} for s in watch.history],
+            }
+            for watch in watches
+        ]
+
+    def _mode(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        if self.survival is None:
+            return {"mode": "no_bundle", "since": None, "reason": "waiting for the first bundle"}
+        return msgspec.to_builtins(self.survival.state)  # type: ignore[no-any-return]
+
+    def _phones(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        return self.switchboard.phones(now)
+
+    def _calls(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        return self.switchboard.call_list(now)
+
+    # -- what goes out ------------------------------------------------------------------------
+
+    def _emit(self, action: Action) -> None:
+        self._actions.append(action)
+
+    def _send(self, flow: Flow, data: bytes) -> None:
+        self._actions.append(Send(flow, data))
+
+    def _take(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
+
+
+COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
+    "status": Core._status,
+    "zones": Core._zone_list,
+    "mode": Core._mode,
+    "phones": Core._phones,
+    "calls": Core._calls,
+}
+"""What the admin process may ask; records and bundle files are the store's and runtime's."""
+

@@ -1,0 +1,76 @@
+"""What dialled digits mean at this site (C1, C2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.bundle import Bundle, Group, User
+from appliance.pbx.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class ToUser:
+    """Ring a user's phones."""
+
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class ToGroup:
+    """Follow a distribution group."""
+
+    group: Group
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """Call for help."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nowhere:
+    """Answer with a failure: the dial plan does not know the number."""
+
+    status: int
+    reason: str
+
+
+Destination = ToUser | ToGroup | Emergency | Nowhere
+
+
+class DialPlan:
+    """Turn what was dialled into a destination."""
+
+    def __init__(self, bundle: Bundle, directory: Directory) -> None:
+        self._directory = directory
+        self._code = bundle.site.code
+        self._emergency = frozenset(bundle.emergency_numbers)
+        self._prefix = bundle.number_plan.outside_prefix or ""
+        self._groups = {group.extension: group for group in bundle.groups}
+        self._groups |= {number: group for group in bundle.groups for number in group.numbers}
+
+    def find(self, dialled: str) -> Destination:
+        """Return where the user part of a Request-URI leads: emergency first, then our own."""
+        if dialled in self._emergency:
+            return Emergency(dialled)
+        if self._prefix and dialled.startswith(self._prefix):
+            rest = dialled[len(self._prefix) :]
+            if rest in self._emergency:
+                return Emergency(rest)
+        found = self._own(dialled)
+        if found is None and dialled.startswith(self._code):
+            found = self._own(dialled[len(self._code) :])  # own site code and extension (C2)
+        if found is not None:
+            return found
+        if not dialled:
+            return Nowhere(484, "no number was dialled")
+        return Nowhere(404, f"{dialled[:40]} is not in the dial plan of this site")
+
+    def _own(self, dialled: str) -> Destination | None:
+        user = self._directory.dialled(dialled)
+        if user is not None:
+            return ToUser(user)
+        group = self._groups.get(dialled)
+        return ToGroup(group) if group is not None else None
