@@ -2,6 +2,7 @@
 
 HoldfastError
 ├── RemoteError      somebody else's fault: carries the SIP status to answer with
+│   └── BadMessage   octets that are no SIP message (in sip/framing)
 ├── LocalError       our own fault or an admin's: a wrong setting, a broken file, a bug caught
 └── Unavailable      the world's fault: a server, disk or process that does not answer now
 """
@@ -16,12 +17,14 @@ class HoldfastError(Exception):
 class RemoteError(HoldfastError):
     """Report a message that its sender has to mend."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         """The SIP status that tells the sender, 400 to 699."""
         self.reason = reason
         """One sentence an operator wants to read."""
+        self.headers = headers
+        """Header fields that belong into the answer, such as Unsupported to a 420."""
 
 
 class LocalError(HoldfastError):

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 import msgspec
 
 from appliance.sip import scan
+from appliance.sip.credentials import Challenge, Credentials
 from appliance.sip.uri import SipUri, parse_uri
+
+__all__ = ["STAR", "CSeq", "Challenge", "Credentials", "NameAddr", "Params", "Via"]
 
 LARGEST_CSEQ = 2**31 - 1
 """RFC 3261, section 8.1.1.5: the sequence number must be less than 2**31."""
@@ -23,6 +26,7 @@ _plain_via = re.compile(
 _plain_name_addr = re.compile(
     r'(?:"([^"\\<>\x00-\x1f\x7f]*)" ?)?<([^<>"\s]+)>((?:;[A-Za-z0-9\-.!%*_+~;=:]+)?)'
 ).fullmatch
+_is_q = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
 _is_call_id = re.compile(r"[!-+\--:<-~]+").fullmatch
 
 
@@ -129,6 +133,17 @@ class NameAddr(msgspec.Struct, frozen=True):
         """Return the tag that names one side of a dialog."""
         return self.params.get("tag")
 
+    @property
+    def expires(self) -> int | None:
+        """Return how long a contact wants to be bound, in seconds (section 10.2.1.1)."""
+        return delta_seconds(self.params.get("expires"))
+
+    @property
+    def q(self) -> float:
+        """Return a contact's preference, 0 to 1; 1 where none can be read (section 20.10)."""
+        text = self.params.get("q")
+        return float(text) if text is not None and _is_q(text) else 1.0
+
     def param(self, name: str) -> str | None:
         """Return a parameter without its quotes; None where it is absent or has no value."""
         value = self.params.get(name)
@@ -189,6 +204,17 @@ class CSeq(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+def delta_seconds(text: str | None) -> int | None:
+    """Read an expiry: huge ones become the largest, malformed ones count as absent.
+
+    Section 10.2.1.1 wants them treated as the default of an hour, which is the registrar's.
+    """
+    if text is None or not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0") or "0"
+    return min(int(digits), LARGEST_SECONDS) if len(digits) <= 10 else LARGEST_SECONDS
 
 
 def check_call_id(text: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any, Generic, TypeVar
 from appliance.errors import LocalError
 from appliance.sip import scan
 from appliance.sip.headers import (
-    LARGEST_SECONDS,
+    Credentials,
     CSeq,
     NameAddr,
     Via,
     check_call_id,
+    delta_seconds,
     parse_contacts,
 )
 from appliance.sip.names import LISTS, canonical
@@ -52,7 +53,8 @@ class Message:
         self.body = body
 
     @remembered
-    def _index(self) -> dict[str, str]:
+    def index(self) -> dict[str, str]:
+        """Return the raw value of the first header of each name."""
         index = dict(self.headers)
         if len(index) != len(self.headers):
             index = dict(reversed(self.headers))
@@ -60,7 +62,7 @@ class Message:
 
     def first(self, name: str) -> str | None:
         """Return the raw value of the first header of that name."""
-        return self._index.get(name)
+        return self.index.get(name)
 
     def all(self, name: str) -> list[str]:
         """Return the raw value of each header line of that name."""
@@ -101,7 +103,7 @@ class Message:
         self.__dict__.clear()
 
     def _required(self, name: str) -> str:
-        value = self._index.get(name)
+        value = self.index.get(name)
         if not value:
             scan.malformed(f"{name} is missing")
         return value
@@ -142,7 +144,7 @@ class Message:
     @remembered
     def contacts(self) -> tuple[NameAddr, ...]:
         """Return all contacts; `(STAR,)` for `Contact: *`."""
-        text = self._index.get("Contact")
+        text = self.index.get("Contact")
         if text is None:
             return ()
         return parse_contacts(self.values("Contact"))
@@ -160,22 +162,25 @@ class Message:
     @remembered
     def max_forwards(self) -> int | None:
         """Return the hops left, None where the sender set no limit."""
-        return self._number("Max-Forwards", 255)
+        text = self.index.get("Max-Forwards")
+        return None if text is None else scan.number(text, "Max-Forwards", 255)
 
     @remembered
     def expires(self) -> int | None:
-        """Return the Expires header in seconds, None where there is none."""
-        return self._number("Expires", LARGEST_SECONDS)
-
-    def _number(self, name: str, limit: int) -> int | None:
-        text = self._index.get(name)
-        return None if text is None else scan.number(text, name, limit)
+        """Return the Expires header in seconds; None where there is none that can be read."""
+        return delta_seconds(self.index.get("Expires"))
 
     @remembered
     def content_type(self) -> str:
         """Return the body's type and subtype in lower case without parameters; '' if none."""
-        text = self._index.get("Content-Type", "")
+        text = self.index.get("Content-Type", "")
         return "".join(text.partition(";")[0].split()).lower()
+
+    @remembered
+    def authorization(self) -> Credentials | None:
+        """Return the credentials for us as a server of users; None where there are none."""
+        text = self.index.get("Authorization")
+        return None if text is None else Credentials.parse(text)
 
     @remembered
     def require(self) -> frozenset[str]:
@@ -193,7 +198,7 @@ class Message:
         return self._tokens("Allow")
 
     def _tokens(self, name: str) -> frozenset[str]:
-        if name not in self._index:
+        if name not in self.index:
             return frozenset()
         return frozenset([token for token in self.values(name) if token])
 

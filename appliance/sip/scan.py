@@ -24,6 +24,7 @@ _is_plain_value = re.compile(r"[!#-+\--:=?-\[\]-~]+").fullmatch
 _is_quoted = re.compile(r'"[^"\\]*"').fullmatch
 _quotes_and_brackets = re.compile(r'[",;<>\\]').finditer
 _quote_or_backslash = re.compile(r'["\\]').search
+_is_hexadecimal = re.compile(r"[0-9A-Fa-f]+").fullmatch
 _is_host = re.compile(r"[A-Za-z0-9._\-]+").fullmatch
 _is_ipv6 = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]").fullmatch
 _has_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
@@ -39,6 +40,16 @@ def malformed(what: str) -> NoReturn:
 def is_token(text: str) -> bool:
     """Tell whether the text is one token, such as a method or a header's name."""
     return _is_token(text) is not None
+
+
+def is_plain_value(text: str) -> bool:
+    """Tell whether the text may stand as a parameter's value without quotes."""
+    return _is_plain_value(text) is not None
+
+
+def is_hexadecimal(text: str) -> bool:
+    """Tell whether the text is hexadecimal digits and nothing else."""
+    return _is_hexadecimal(text) is not None
 
 
 def number(text: str, what: str, limit: int) -> int:

@@ -1,0 +1,210 @@
+"""Digest authentication (RFC 7616, RFC 8760): challenges without state, answers without replay."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from hmac import compare_digest
+from itertools import islice
+from typing import Literal
+
+from appliance.errors import RemoteError
+from appliance.sip import scan
+from appliance.sip.credentials import Challenge, Credentials
+from appliance.sip.uri import parse_uri
+
+Algorithm = Literal["MD5", "SHA-256"]
+Freshness = Literal["fresh", "stale", "forged"]
+
+HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+"""Every algorithm we offer and answer; anything else is refused."""
+
+_STAMP = 10
+"""Hexadecimal digits of a nonce's time in milliseconds: good for 34 years of uptime."""
+_MAC = 20
+"""Hexadecimal digits of a nonce's signature: 80 bits, for a guess that lives 5 minutes."""
+_LONGEST_NONCE = 128
+_WINDOW = 64
+"""How far a nonce-count may come late and still be taken: UDP may swap packets, no more."""
+_WINDOW_MASK = (1 << _WINDOW) - 1
+_LARGEST_COUNT = 0xFFFFFFFF
+"""A nonce-count has eight hexadecimal digits (RFC 7616, section 3.4)."""
+
+
+class Nonces:
+    """Sign nonces so that checking one needs no memory; remember only those used with success.
+
+    Call `used` after `verify` succeeded and never before: strangers then cost no memory.
+    """
+
+    def __init__(self, key: bytes, lifetime: float = 300, capacity: int = 50_000) -> None:
+        self._signer = hashlib.blake2s(key=key, digest_size=_MAC // 2)
+        self._lifetime = int(lifetime * 1000)
+        self._capacity = capacity
+        self._counts: dict[str, int] = {}
+        self._floor = -1
+        self._checked = 0
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def issue(self, now: float, token: str) -> str:
+        """Return a new nonce; `token` must not repeat within a lifetime."""
+        stamp = f"{int(now * 1000):0{_STAMP}x}{token}"
+        return stamp + self._sign(stamp)
+
+    def _sign(self, stamp: str) -> str:
+        signer = self._signer.copy()
+        signer.update(stamp.encode())
+        return signer.hexdigest()
+
+    def check(self, nonce: str, now: float) -> Freshness:
+        """Tell whether we made the nonce, and whether it may still be used."""
+        if len(nonce) > _LONGEST_NONCE or not nonce.isascii():
+            return "forged"
+        if not compare_digest(self._sign(nonce[:-_MAC]), nonce[-_MAC:]):
+            return "forged"
+        self._checked = int(now * 1000)
+        issued = _issued(nonce)
+        if not 0 <= self._checked - issued <= self._lifetime:
+            return "stale"
+        if issued <= self._floor and nonce not in self._counts:
+            return "stale"
+        return "fresh"
+
+    def used(self, nonce: str, count: int) -> bool:
+        """Tell whether this count of a valid nonce was spent before, and spend it."""
+        state = self._counts.get(nonce)
+        if state is None:
+            self._make_room()
+            self._counts[nonce] = count << _WINDOW | 1
+            return False
+        behind = (state >> _WINDOW) - count
+        if behind < 0:
+            window = (state & _WINDOW_MASK) << min(-behind, _WINDOW)
+            self._counts[nonce] = count << _WINDOW | window & _WINDOW_MASK | 1
+            return False
+        if behind >= _WINDOW or state >> behind & 1:
+            return True
+        self._counts[nonce] = state | 1 << behind
+        return False
+
+    def _make_room(self) -> None:
+        """Forget nonces that are too old, and at the cap the oldest.
+
+        Whatever is as old as a forgotten one turns stale, so that none is ever replayed.
+        """
+        expired = self._checked - self._lifetime
+        for oldest in tuple(islice(self._counts, 2)):
+            issued = _issued(oldest)
+            if issued < expired or len(self._counts) >= self._capacity:
+                del self._counts[oldest]
+                self._floor = max(self._floor, issued)
+
+
+def _issued(nonce: str) -> int:
+    return int(nonce[:_STAMP], 16)
+
+
+def ha1(algorithm: Algorithm, username: str, realm: str, password: str) -> str:
+    """Return the hash that stands for a password: what a bundle carries."""
+    return _hash(algorithm, f"{username}:{realm}:{password}")
+
+
+def _hash(algorithm: str, text: str) -> str:
+    return HASHES[algorithm](text.encode()).hexdigest()
+
+
+def count_of(credentials: Credentials) -> int:
+    """Return the nonce-count; 1 where the client knows no qop and so may use a nonce once."""
+    text = credentials.fields.get("nc")
+    if text is None:
+        return 1
+    if len(text) > 8 or not scan.is_hexadecimal(text):
+        scan.malformed("Bad nonce-count")
+    return int(text, 16)
+
+
+def verify(
+    credentials: Credentials,
+    method: str,
+    ha1_md5: str | None,
+    ha1_sha256: str | None,
+    uri: str | None = None,
+    body: bytes = b"",
+    without_qop: bool = False,
+) -> bool:
+    """Tell whether the credentials prove the password, in constant time.
+
+    `uri` is the Request-URI; when given, the signed one must name the same resource.
+    `without_qop` admits clients of RFC 2069, whose nonces then count as spent at first use.
+    """
+    fields = credentials.fields
+    algorithm = credentials.algorithm
+    secret = {"MD5": ha1_md5, "SHA-256": ha1_sha256}.get(algorithm)
+    if secret is None or ("qop" not in fields and not without_qop):
+        return False
+    signed = fields.get("uri", "")
+    if uri is not None and signed != uri and not _same_resource(signed, uri):
+        return False
+    expected = _response(algorithm, secret, method, signed, fields, body)
+    return compare_digest(expected.encode(), fields.get("response", "").lower().encode())
+
+
+def _same_resource(signed: str, uri: str) -> bool:
+    try:
+        one, two = parse_uri(signed), parse_uri(uri)
+    except RemoteError:
+        return False
+    return one == two
+
+
+def _response(
+    algorithm: str, secret: str, method: str, uri: str, fields: Mapping[str, str], body: bytes
+) -> str:
+    qop = fields.get("qop")
+    asked = f"{method}:{uri}"
+    if qop is None:
+        return _hash(algorithm, f"{secret}:{fields.get('nonce', '')}:{_hash(algorithm, asked)}")
+    if qop == "auth-int":
+        asked = f"{asked}:{HASHES[algorithm](body).hexdigest()}"
+    given = f"{fields.get('nonce', '')}:{fields.get('nc', '')}:{fields.get('cnonce', '')}:{qop}"
+    return _hash(algorithm, f"{secret}:{given}:{_hash(algorithm, asked)}")
+
+
+def challenge(
+    realm: str, nonce: str, algorithms: Iterable[Algorithm], stale: bool = False
+) -> list[str]:
+    """Return one WWW-Authenticate value for each algorithm, the preferred first (RFC 8760)."""
+    start = f'Digest realm={scan.quote(realm)}, nonce="{nonce}", algorithm='
+    end = ', qop="auth", stale=true' if stale else ', qop="auth"'
+    return [f"{start}{algorithm}{end}" for algorithm in algorithms]
+
+
+def respond(
+    challenge: Challenge,
+    username: str,
+    password: str,
+    method: str,
+    uri: str,
+    nc: int = 1,
+    cnonce: str = "",
+    body: bytes = b"",
+) -> str:
+    """Return the Authorization value that answers a challenge with a password.
+
+    Raises RemoteError(401) for a scheme or algorithm we do not speak.
+    """
+    if challenge.scheme != "digest" or challenge.algorithm not in HASHES:
+        raise RemoteError(401, "The challenge asks for an algorithm unknown here")
+    fields = {"username": username, "realm": challenge.realm, "nonce": challenge.nonce, "uri": uri}
+    if "algorithm" in challenge.fields:
+        fields["algorithm"] = challenge.algorithm
+    if qops := challenge.qop:
+        qop = "auth" if "auth" in qops else qops[0]
+        fields |= {"qop": qop, "nc": f"{nc:08x}", "cnonce": cnonce}
+    if "opaque" in challenge.fields:
+        fields["opaque"] = challenge.fields["opaque"]
+    secret = _hash(challenge.algorithm, f"{username}:{challenge.realm}:{password}")
+    fields["response"] = _response(challenge.algorithm, secret, method, uri, fields, body)
+    return str(Credentials("digest", fields))
