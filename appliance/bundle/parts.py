@@ -1,7 +1,7 @@
-"""The site bundle: everything the cloud tells an appliance about its site (product G1).
+"""The parts of a site bundle: structures only (product G1).
 
-Structures only, plus decoding with *all* errors listed by path. The JSON Schema is generated from
-these classes (`holdfast bundle schema`), so a docstring here is what an integrator reads.
+The JSON Schema is generated from these classes (`holdfast bundle schema`), so a docstring here is
+what an integrator reads.
 """
 
 from __future__ import annotations
@@ -11,16 +11,31 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._@+-]+$")]
-Extension = Annotated[str, Meta(pattern=r"^[0-9*#]{2,15}$")]
-Number = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{5,14}$", description="E.164 with plus")]
-Digits = Annotated[str, Meta(pattern=r"^[0-9*#]{1,15}$")]
-Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
-Hex64 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Host = Annotated[str, Meta(min_length=1, max_length=253)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Seconds = Annotated[float, Meta(ge=0)]
-SrtpPolicy = Literal["required", "preferred", "off"]
+from appliance.bundle.values import (
+    Beginning,
+    ClosingTime,
+    Country,
+    Day,
+    Digits,
+    Extension,
+    Hex32,
+    Hex64,
+    Host,
+    Identifier,
+    Key,
+    Line,
+    Mac,
+    Name,
+    Number,
+    OpeningTime,
+    Port,
+    Realm,
+    Seconds,
+    SrtpPolicy,
+    Target,
+    Text,
+    WrittenNumber,
+)
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +51,7 @@ class Zone(_Part, frozen=True, kw_only=True):
     port: Port | None = None
     """None: SRV decides, else 5091 for TLS and 5060 for TCP and UDP."""
     transport: Literal["TLS", "TCP", "UDP"] = "TLS"
-    ca: str = ""
+    ca: Text = ""
     """PEM of the CA that signed the zone's certificate; empty: the system's."""
 
 
@@ -59,7 +74,7 @@ class Credential(_Part, frozen=True, kw_only=True):
     """What a phone proves itself with; HA1 hashes only, never a password (RFC 8760)."""
 
     username: Identifier
-    realm: Annotated[str, Meta(min_length=1, max_length=253)]
+    realm: Realm
     md5: Hex32 | None = None
     """MD5(username:realm:password)."""
     sha256: Hex64 | None = None
@@ -69,10 +84,10 @@ class Credential(_Part, frozen=True, kw_only=True):
 class Forwarding(_Part, frozen=True, kw_only=True):
     """Where a user's calls go instead (C10)."""
 
-    always: str | None = None
-    busy: str | None = None
-    no_answer: str | None = None
-    unreachable: str | None = None
+    always: Target | None = None
+    busy: Target | None = None
+    no_answer: Target | None = None
+    unreachable: Target | None = None
     no_answer_after: Seconds = 20.0
     do_not_disturb: bool = False
 
@@ -81,7 +96,7 @@ class User(_Part, frozen=True, kw_only=True):
     """Somebody with an extension, phones and perhaps numbers."""
 
     id: Identifier
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    name: Name
     extension: Extension
     aliases: tuple[Identifier, ...] = ()
     """User parts of this user's addresses of record besides the extension."""
@@ -92,15 +107,17 @@ class User(_Part, frozen=True, kw_only=True):
     """Id in `locations`: where the caller is, for emergency calls."""
     forwarding: Forwarding = Forwarding()
     class_of_service: Literal["internal", "national", "international"] = "national"
+    """Where this user may call over the trunk (E5); emergency numbers always."""
     caller_id: Number | None = None
+    """Shown to the outside; None: the first of `numbers`, else the site's."""
 
 
 class Device(_Part, frozen=True, kw_only=True):
     """A phone that is expected on the site."""
 
     id: Identifier
-    model: str = ""
-    mac: Annotated[str, Meta(pattern=r"^([0-9a-f]{12})?$")] = ""
+    model: Line = ""
+    mac: Mac = ""
     users: tuple[Identifier, ...]
     """Ids of the users with a line on it."""
     tier: Literal["emergency", "lobby", "normal"] = "normal"
@@ -110,64 +127,73 @@ class Location(_Part, frozen=True, kw_only=True):
     """A place to send help to (E6)."""
 
     id: Identifier
-    name: str
+    name: Name
     elin: Number | None = None
-    address: str = ""
-    networks: tuple[str, ...] = ()
+    address: Text = ""
+    networks: tuple[Line, ...] = ()
     """IP networks, CIDR, longest match wins."""
 
 
 class Contact(_Part, frozen=True, kw_only=True):
     """Somebody in the directory who has no phone here (C3)."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
-    numbers: tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...]
-    mail: str = ""
-    organisation: str = ""
+    name: Name
+    numbers: tuple[WrittenNumber, ...]
+    mail: Line = ""
+    organisation: Line = ""
 
 
 class Window(_Part, frozen=True, kw_only=True):
-    """Opening time on some weekdays, minutes of the local day."""
+    """Opening time on some weekdays, by the clock of the time zone."""
 
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...]
-    opens: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    closes: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]$")]
+    opens: OpeningTime
+    closes: ClosingTime
+    """Later than `opens`; a night is two windows."""
 
 
 class Hours(_Part, frozen=True, kw_only=True):
     """Opening hours in a time zone, with holidays (D7)."""
 
     id: Identifier
-    time_zone: str
+    time_zone: Line
+    """IANA name, like Europe/Zurich."""
     windows: tuple[Window, ...]
-    holidays: tuple[Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")], ...] = ()
+    holidays: tuple[Day, ...] = ()
 
 
 class Prompt(_Part, frozen=True, kw_only=True):
     """A message that callers hear; text is spoken once when the bundle is applied (D6)."""
 
     id: Identifier
-    text: str
+    text: Text
 
 
 class Group(_Part, frozen=True, kw_only=True):
     """A survivability distribution group (D1-D8)."""
 
     id: Identifier
-    name: str
+    name: Name
     extension: Extension
     numbers: tuple[Number, ...] = ()
     kind: Literal["members", "menu", "number", "prompt"] = "members"
     members: tuple[Identifier, ...] = ()
+    """Ids of the users that ring, in their order."""
     strategy: Literal["simultaneous", "sequential", "round_robin", "longest_idle"] = "simultaneous"
     ring_time: Seconds = 20.0
-    keys: dict[str, str] = {}
+    """How long a member rings, seconds."""
+    keys: dict[Key, Target] = {}
     """Menu: key to the extension it leads to."""
     number: Number | None = None
+    """Where a group of the kind `number` leads."""
     prompt: Identifier | None = None
+    """Id in `prompts`."""
     hours: Identifier | None = None
+    """Id in `hours`; None: always open."""
     closed: Extension | None = None
+    """Where callers go outside `hours`."""
     overflow: Extension | None = None
+    """Where callers go whom nobody answered."""
 
 
 class Sbc(_Part, frozen=True, kw_only=True):
@@ -176,8 +202,10 @@ class Sbc(_Part, frozen=True, kw_only=True):
     host: Host
     port: Port = 5061
     transport: Literal["TLS", "TCP", "UDP"] = "TLS"
-    priority: int = 1
-    weight: int = 1
+    priority: Annotated[int, Meta(ge=0, le=65535)] = 1
+    """Lower is tried first."""
+    weight: Annotated[int, Meta(ge=0, le=65535)] = 1
+    """Share of the calls among equals."""
 
 
 class RouteGroup(_Part, frozen=True, kw_only=True):
@@ -200,10 +228,13 @@ class Peer(_Part, frozen=True, kw_only=True):
 class NumberPlan(_Part, frozen=True, kw_only=True):
     """How digits are understood at this site (E4)."""
 
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] = "US"
+    country: Country = "US"
     outside_prefix: Digits | None = None
+    """Dialled before an outside number; None: not needed."""
     site_number: Number | None = None
-    blocked: tuple[str, ...] = ()
+    """Shown to the outside for users without a number."""
+    blocked: tuple[Beginning, ...] = ()
+    """Beginnings of numbers that nobody may call."""
 
 
 class Policies(_Part, frozen=True, kw_only=True):
@@ -223,16 +254,19 @@ class Policies(_Part, frozen=True, kw_only=True):
     """Seconds a user's phones ring before the caller hears that nobody answers."""
     session_expires: Annotated[int, Meta(ge=90, le=86400)] = 1800
     """RFC 4028 Session-Expires, seconds."""
-    max_calls: Annotated[int, Meta(ge=1)] = 4000
+    max_calls: Annotated[int, Meta(ge=1, le=100_000)] = 4000
     """Calls at a time; the next gets 503."""
     emergency_callback: Seconds = 7200.0
+    """How long the number of an emergency call leads back to its caller (E7)."""
 
 
 class DscpQueue(_Part, frozen=True, kw_only=True):
     """One row of the DSCP table (H3)."""
 
-    traffic: str
-    name: str
+    traffic: Name
+    """Kind of traffic, e.g. `real-time`."""
+    name: Line
+    """Name of the code point, e.g. `EF`."""
     value: Annotated[int, Meta(ge=0, le=63)]
 
 
@@ -240,26 +274,27 @@ class Site(_Part, frozen=True, kw_only=True):
     """The site itself."""
 
     id: Identifier
-    name: str
+    name: Name
     code: Digits
     """Dialled before an extension to reach this site from another one (C2)."""
     domain: Host
     """SIP domain of the addresses of record."""
-    realm: str
+    realm: Realm
     """Digest realm; the cloud's, so that phones need one credential only."""
-    time_zone: str = "UTC"
+    time_zone: Line = "UTC"
+    """IANA name, like America/Chicago."""
 
 
 class Bundle(_Part, frozen=True, kw_only=True):
     """Everything about one site, one version."""
 
     schema: Literal[1] = 1
-    version: Annotated[int, Meta(ge=1)]
+    version: Annotated[int, Meta(ge=1, le=2**53 - 1, description="a whole number from 1")]
     """Grows with every change; an older one is refused."""
-    issued: str = ""
+    issued: Line = ""
     """RFC 3339 time at which the cloud made it."""
     site: Site
-    zones: Annotated[tuple[Zone, ...], Meta(min_length=1, max_length=8)]
+    zones: Annotated[tuple[Zone, ...], Meta(min_length=1, max_length=8, description="1 to 8 zones")]
     monitoring: Monitoring = Monitoring()
     users: tuple[User, ...] = ()
     devices: tuple[Device, ...] = ()

@@ -1,0 +1,65 @@
+"""The site bundle: everything the cloud tells an appliance about its site (product G1).
+
+`decode` is the only way in: it returns a bundle that holds together, or raises BundleError with
+everything that is wrong, each with its path. Pure: files and the network are elsewhere.
+"""
+
+from __future__ import annotations
+
+from appliance.bundle.advice import warnings
+from appliance.bundle.json_schema import schema
+from appliance.bundle.parts import (
+    Bundle,
+    Contact,
+    Credential,
+    Device,
+    DscpQueue,
+    Forwarding,
+    Group,
+    Hours,
+    Location,
+    Monitoring,
+    NumberPlan,
+    Peer,
+    Policies,
+    Prompt,
+    RouteGroup,
+    Sbc,
+    Site,
+    User,
+    Window,
+    Zone,
+)
+from appliance.bundle.problem import BundleError, Problem
+from appliance.bundle.reader import BUNDLE_LIMIT, decode
+from appliance.bundle.values import SrtpPolicy
+
+__all__ = [
+    "BUNDLE_LIMIT",
+    "Bundle",
+    "BundleError",
+    "Contact",
+    "Credential",
+    "Device",
+    "DscpQueue",
+    "Forwarding",
+    "Group",
+    "Hours",
+    "Location",
+    "Monitoring",
+    "NumberPlan",
+    "Peer",
+    "Policies",
+    "Problem",
+    "Prompt",
+    "RouteGroup",
+    "Sbc",
+    "Site",
+    "SrtpPolicy",
+    "User",
+    "Window",
+    "Zone",
+    "decode",
+    "schema",
+    "warnings",
+]

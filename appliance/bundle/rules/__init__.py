@@ -1,0 +1,42 @@
+"""What must hold between the parts of a bundle; each rule yields what contradicts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from appliance.bundle.parts import Bundle
+from appliance.bundle.problem import Problem
+from appliance.bundle.rules import cloud, groups, names, numbering, people, places
+
+Rule = Callable[[Bundle], Iterator[Problem]]
+
+RULES: tuple[Rule, ...] = (
+    names.ids_are_unique,
+    cloud.zones_differ,
+    cloud.authorities_are_certificates,
+    cloud.issued_is_a_time,
+    cloud.expiries_leave_a_choice,
+    cloud.digest_algorithms_are_usable,
+    cloud.trunk_keys_travel_hidden,
+    cloud.dscp_traffic_is_unique,
+    numbering.emergency_numbers_are_unique,
+    numbering.dialled_names_are_unique,
+    numbering.emergency_numbers_stay_free,
+    numbering.site_codes_are_unambiguous,
+    numbering.extensions_leave_site_codes_free,
+    numbering.numbers_are_unique,
+    people.credentials_are_unique,
+    people.credentials_open_this_site,
+    people.users_are_somewhere_known,
+    people.devices_have_known_users,
+    people.macs_are_unique,
+    places.time_zones_exist,
+    places.networks_are_networks,
+    places.hours_can_be_kept,
+    groups.members_are_users,
+    groups.kinds_have_what_they_need,
+    groups.references_exist,
+    groups.targets_exist,
+    groups.nobody_goes_round,
+)
+"""In the order in which problems are told."""
