@@ -1,0 +1,188 @@
+"""The reference cloud's HTTPS API: bundles down, call records up, and commands for trials."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from appliance.cloud.reference.faults import ApiFaults, ApiOrder, ZoneOrder
+from appliance.cloud.reference.ledger import Ledger
+from appliance.cloud.reference.site import SiteFile
+from appliance.cloud.reference.zone import Zone
+
+RECORD_LIMIT = 256 << 10
+"""Bytes of one record; a long one with all its steps is about 4 KiB."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Order = TypeVar("Order", ZoneOrder, ApiOrder)
+
+
+class Api:
+    """Answer the API of one site; `site_token` opens /v1, `control_token` opens /control."""
+
+    def __init__(
+        self,
+        site: SiteFile,
+        ledger: Ledger,
+        zones: dict[str, Zone],
+        site_token: str,
+        control_token: str,
+    ) -> None:
+        self._site = site
+        self._ledger = ledger
+        self._zones = zones
+        self._site_token = site_token
+        self._control_token = control_token
+        self.faults = ApiFaults()
+        self._bundle_pulls = {"full": 0, "unchanged": 0}
+
+    def application(self) -> web.Application:
+        """Build the aiohttp application."""
+        application = web.Application(client_max_size=RECORD_LIMIT, middlewares=[self._guard])
+        application.add_routes(
+            [
+                web.get("/v1/sites/{site}/bundle", self._get_bundle),
+                web.put("/v1/sites/{site}/records/{id}", self._put_record),
+                web.get("/v1/sites/{site}/records", self._get_records),
+                web.get("/control/status", self._get_status),
+                web.post("/control/zones/{zone}", self._command_zone),
+                web.post("/control/api", self._command_api),
+            ]
+        )
+        return application
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        control = request.path.startswith("/control/")
+        token = self._control_token if control else self._site_token
+        shown = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
+            return _problem(401, "The bearer token is missing or wrong")
+        if control:
+            return await handler(request)
+        await asyncio.sleep(self.faults.order.delay)
+        if self.faults.order.failing:
+            return _problem(503, "The API is failing, as commanded")
+        if request.match_info.get("site", self._site_id) != self._site_id:
+            return _problem(404, f"No such site; this cloud serves {self._site_id}")
+        return await handler(request)
+
+    @property
+    def _site_id(self) -> str:
+        return self._site.plain.site.id
+
+    async def _get_bundle(self, request: web.Request) -> web.StreamResponse:
+        self._site.refresh()
+        etag = f'"{self._site.etag}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if etag in request.headers.get("If-None-Match", ""):
+            self._bundle_pulls["unchanged"] += 1
+            return web.Response(status=304, headers=headers)
+        self._bundle_pulls["full"] += 1
+        body = self._site.body
+        if self.faults.order.broken_bundle:
+            return web.Response(body=body[: len(body) // 2], content_type="application/json")
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def _put_record(self, request: web.Request) -> web.StreamResponse:
+        record_id = request.match_info["id"]
+        body = await request.read()
+        fault = _record_fault(record_id, request.headers.get("Idempotency-Key"), body)
+        if fault:
+            return _problem(400, fault)
+        fresh = self._ledger.put(self._site_id, record_id, body, time.time())
+        if self.faults.drop_record():
+            return await _hang_up(request)
+        return _json({"id": record_id, "repeat": not fresh}, status=201 if fresh else 200)
+
+    async def _get_records(self, request: web.Request) -> web.StreamResponse:
+        entries = self._ledger.entries(self._site_id)
+        return _json(
+            {
+                "site": self._site_id,
+                "count": len(entries),
+                "arrivals": sum(entry.arrivals for entry in entries),
+                "records": entries,
+            }
+        )
+
+    async def _get_status(self, request: web.Request) -> web.StreamResponse:
+        records, arrivals = self._ledger.counts()
+        return _json(
+            {
+                "site": self._site_id,
+                "bundle": {
+                    "version": self._site.plain.version,
+                    "etag": self._site.etag,
+                    "pulls": self._bundle_pulls,
+                },
+                "api": {"order": self.faults.order, "drops_left": self.faults.drops_left},
+                "zones": [zone.status() for zone in self._zones.values()],
+                "records": {"count": records, "arrivals": arrivals},
+            }
+        )
+
+    async def _command_zone(self, request: web.Request) -> web.StreamResponse:
+        zone = self._zones.get(request.match_info["zone"])
+        if zone is None:
+            return _problem(404, f"No such zone; there are: {', '.join(self._zones)}")
+        order = _decode(await request.read(), ZoneOrder)
+        if isinstance(order, str):
+            return _problem(400, order)
+        await zone.command(order)
+        return _json(zone.status())
+
+    async def _command_api(self, request: web.Request) -> web.StreamResponse:
+        order = _decode(await request.read(), ApiOrder)
+        if isinstance(order, str):
+            return _problem(400, order)
+        self.faults.command(order)
+        return _json(order)
+
+
+def _decode(body: bytes, kind: type[Order]) -> Order | str:
+    """Return the order, or one sentence about what is wrong with it."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        return str(error)
+
+
+def _record_fault(record_id: str, key: str | None, body: bytes) -> str:
+    if key != record_id:
+        return "Idempotency-Key must equal the record's id"
+    try:
+        record = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        return f"The record is not JSON: {error}"
+    if not isinstance(record, dict) or record.get("id") != record_id:
+        return "The record's id must equal the one in the path"
+    return ""
+
+
+async def _hang_up(request: web.Request) -> web.StreamResponse:
+    """Begin an answer and cut the connection inside its status line."""
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 20")
+        request.transport.close()
+    return web.Response(status=500)
+
+
+def _json(content: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(content), content_type="application/json", status=status
+    )
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    """Report an error as RFC 9457 wants it."""
+    problem = {"type": "about:blank", "status": status, "detail": detail}
+    return web.Response(
+        body=msgspec.json.encode(problem), content_type="application/problem+json", status=status
+    )
