@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from math import inf
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -166,22 +165,28 @@ class Survival:
         self._arm()
 
     def _review_cut_off(self, zones: Zones, now: float) -> None:
-        self._take("cut_off", f"every zone is down: {_words(zones)}", now)
+        if self._heeds("cut_off"):
+            self._take("cut_off", f"every zone is down: {_words(zones)}", now)
         window = self._monitoring.stable_window
-        if self._cut_off_since is not None and now >= self._cut_off_since + window:
+        lasting = self._cut_off_since is not None and now >= self._cut_off_since + window
+        if lasting and self._heeds("cut_off_for_long"):
             text = f"every zone is down again for {window:g} s: {_words(zones)}"
             self._take("cut_off_for_long", text, now)
 
     def _review_return(self, zones: Zones, now: float) -> None:
         up = [watch for watch in zones.watches.values() if watch.state == "up"]
-        if up:
+        if up and self._heeds("zone_back"):
             names = " and ".join(watch.zone.id for watch in up)
             self._take("zone_back", f"zone {names} answers again", now)
         window = self._monitoring.stable_window
         for watch in up:
-            if watch.steady_since is not None and now >= watch.steady_since + window:
+            # Measured between answers: a question still open at the end is not an answer.
+            if watch.steady_for >= window and self._heeds("steady"):
                 text = f"zone {watch.zone.id} has answered without a miss for {window:g} s"
                 self._take("steady", text, now)
+
+    def _heeds(self, event: Input) -> bool:
+        return event in TRANSITIONS[self.state.mode]
 
     def _take(self, event: Input, reason: str, now: float) -> None:
         before = self.mode
@@ -204,24 +209,13 @@ class Survival:
         self._act(SaveMode(msgspec.msgpack.encode(self.state), change))
 
     def _arm(self) -> None:
-        """Wake when the window or the test will be over, if nothing happens meanwhile."""
-        due = self._due()
-        if self._timer is not None:
-            if self._timer.fire is not None and self._timer.when == due:
-                return
-            self._timer.cancel()
-        self._timer = None if due == inf else self._timers.arm(due, self.review)
-
-    def _due(self) -> float:
-        if self._test_ends is not None:
-            return self._test_ends
-        if self.mode != "recovering" or self._zones is None:
-            return inf
-        window = self._monitoring.stable_window
-        if self._cut_off_since is not None:
-            return self._cut_off_since + window
-        since = [watch.steady_since for watch in self._zones.watches.values()]
-        return min((at for at in since if at is not None), default=inf) + window
+        """Wake at the end of a test; windows end with the answer of a zone, which calls `review`."""
+        due, timer = self._test_ends, self._timer
+        if timer is not None and timer.when != due:
+            timer.cancel()
+            self._timer = timer = None
+        if due is not None and timer is None:
+            self._timer = self._timers.arm(due, self.review)
 
 
 def restored_state(row: bytes | None) -> SurvivalState | None:
