@@ -97,6 +97,19 @@ class Message:
         self.headers.insert(0, (_settable(name, value), value))
         self.__dict__.clear()
 
+    def replace_via(self, text: str, via: Via) -> None:
+        """Write `text`, which begins with `via`, in place of the top Via line.
+
+        All else that was parsed stays remembered: every request over UDP passes here.
+        """
+        for at, (name, _) in enumerate(self.headers):
+            if name == "Via":
+                self.headers[at] = ("Via", text)
+                break
+        self.index["Via"] = text
+        self.__dict__.pop("vias", None)
+        self.__dict__["via"] = via
+
     def remove(self, name: str) -> None:
         """Drop every line of a header; harmless where there is none."""
         self.headers = [header for header in self.headers if header[0] != name]
