@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from appliance.adapters.files import write_durably
 from appliance.errors import LocalError
+from appliance.files import write_durably
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2; those of 1.3 are all good. Groups are OpenSSL's own order: X25519, then P-256."""
@@ -78,24 +78,16 @@ def ensure_certificate(folder: Path, names: list[str]) -> tuple[Path, Path]:
     """Return certificate and key in `folder`, making them for `names` when there are none.
 
     A made one stays for good, even when the addresses change: phones may have been told to trust
-    exactly this one. Raises LocalError when the folder cannot be written.
+    exactly this one. Raises Unavailable when the folder cannot be written.
     """
     certificate, key = folder / "sip.crt", folder / "sip.key"
     if not (certificate.exists() and key.exists()):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make(certificate, key, names)
-        except OSError as error:
-            raise LocalError(f"{folder}: {error.strerror}; make it writable for us") from error
+        private = ec.generate_private_key(ec.SECP256R1())
+        own = _certificate(private, names)
+        secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_durably(key, secret)
+        write_durably(certificate, own.public_bytes(Encoding.PEM))
     return certificate, key
-
-
-def _make(certificate: Path, key: Path, names: list[str]) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
-    own = _certificate(private, names)
-    secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_durably(key, secret)
-    write_durably(certificate, own.public_bytes(Encoding.PEM))
 
 
 def _certificate(private: ec.EllipticCurvePrivateKey, names: list[str]) -> x509.Certificate:

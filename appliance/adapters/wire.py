@@ -1,4 +1,4 @@
-"""All of SIP's transports on all of our addresses, kept in step as the machine's addresses change."""
+"""All SIP transports on all our addresses, kept in step as the machine's addresses change."""
 
 from __future__ import annotations
 
