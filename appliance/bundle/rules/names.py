@@ -52,4 +52,4 @@ def repeated(named: Iterable[tuple[str, Hashable]], advice: str) -> Iterator[Pro
 
 def shown(name: Hashable) -> str:
     """Write a name, or the parts of one, for a human."""
-    return " ".join(str(part) for part in name) if isinstance(name, tuple) else str(name)
+    return " ".join(str(part) for part in name if part) if isinstance(name, tuple) else str(name)

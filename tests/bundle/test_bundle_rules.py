@@ -1,0 +1,301 @@
+"""What must hold between the parts of a bundle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from appliance.bundle import BundleError, decode, warnings
+
+SITE = {"id": "s", "name": "S", "code": "821", "domain": "d.example", "realm": "d.example"}
+ZONES = [{"id": "a", "host": "a.example"}, {"id": "b", "host": "b.example"}]
+HASH = "0" * 32
+
+
+def check(**sections: Any) -> list[str]:
+    data = {"version": 1, "site": SITE, "zones": ZONES} | sections
+    try:
+        decode(msgspec.json.encode(data))
+    except BundleError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def user(name: str, extension: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "name": name, "extension": extension, **more}
+
+
+def group(name: str, extension: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "name": name, "extension": extension, "members": ["a"], **more}
+
+
+def key(realm: str = "d.example", username: str = "a", **hashes: str) -> dict[str, str]:
+    return {"username": username, "realm": realm} | (hashes or {"md5": HASH})
+
+
+A, B = user("a", "1001"), user("b", "1002")
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("same id", {"users": [A, user("a", "1002")]}, "users[1].id: `a` is also at users[0].id"),
+    (
+        "same zone twice",
+        {"zones": [ZONES[0], {"id": "b", "host": "A.example"}]},
+        "zones[1].host: `a.example TLS` is also at zones[0].host",
+    ),
+    ("zone CA", {"zones": [ZONES[0] | {"ca": "x"}]}, "zones[0].ca: not a PEM certificate"),
+    ("same extension", {"users": [A, user("b", "1001")]}, "users[1].extension: `1001` is also"),
+    (
+        "alias is an extension",
+        {"users": [A, user("b", "1002", aliases=["1001"])]},
+        "users[1].aliases[0]: `1001` is also at users[0].extension",
+    ),
+    (
+        "group has a user's extension",
+        {"users": [A], "groups": [group("g", "1001")]},
+        "groups[0].extension: `1001` is also at users[0].extension",
+    ),
+    (
+        "same number",
+        {"users": [user("a", "1001", numbers=["+13125550100"]), B | {"numbers": ["+13125550100"]}]},
+        "users[1].numbers[0]: `+13125550100` is also at users[0].numbers[0]",
+    ),
+    ("911", {"users": [user("a", "911")]}, "users[0].extension: `911` is dialled in an emergency"),
+    (
+        "911 with prefix",
+        {"users": [user("a", "9911")], "number_plan": {"outside_prefix": "9"}},
+        "users[0].extension: `9911` is dialled in an emergency",
+    ),
+    ("site code 911", {"site": SITE | {"code": "911"}}, "site.code: `911` is an emergency number"),
+    ("emergency twice", {"emergency_numbers": ["112", "112"]}, "emergency_numbers[1]: `112` is"),
+    (
+        "extension is a site code",
+        {"users": [user("a", "821")]},
+        "users[0].extension: `821` is the site code at site.code",
+    ),
+    (
+        "site code and extension",
+        {"users": [A, user("b", "8211001")]},
+        "users[1].extension: `8211001` is also site code 821 with extension 1001",
+    ),
+    (
+        "codes begin one another",
+        {"peers": [{"site": "t", "code": "82", "host": "t.example"}]},
+        "site.code: `821` begins with the code `82` at peers[0].code",
+    ),
+    (
+        "peer is ourselves",
+        {"peers": [{"site": "s", "code": "822", "host": "t.example"}]},
+        "peers[0].site: `s` is also at site.id",
+    ),
+    (
+        "realm missing",
+        {"users": [A | {"credentials": [key(realm="other")]}]},
+        "users[0].credentials: none is for the realm `d.example` of site.realm",
+    ),
+    (
+        "no hash",
+        {"users": [A | {"credentials": [{"username": "a", "realm": "d.example"}]}]},
+        "users[0].credentials[0]: has neither `md5` nor `sha256`",
+    ),
+    (
+        "no usable hash",
+        {
+            "users": [A | {"credentials": [key()]}],
+            "policies": {"digest_algorithms": ["SHA-256"]},
+        },
+        "users[0].credentials[0]: has no hash for policies.digest_algorithms (SHA-256)",
+    ),
+    (
+        "one user name for two",
+        {"users": [A | {"credentials": [key()]}, B | {"credentials": [key()]}]},
+        "users[1].credentials[0].username: `a d.example` is also at users[0]",
+    ),
+    ("no location", {"users": [A | {"location": "x"}]}, "users[0].location: there is no location"),
+    (
+        "phone without user",
+        {"devices": [{"id": "p", "users": []}]},
+        "devices[0].users: nobody has a line on it",
+    ),
+    (
+        "phone with unknown user",
+        {"users": [A], "devices": [{"id": "p", "users": ["a", "z"]}]},
+        "devices[0].users[1]: there is no user `z`",
+    ),
+    (
+        "same mac",
+        {
+            "users": [A],
+            "devices": [
+                {"id": "p", "users": ["a"], "mac": "0" * 12},
+                {"id": "q", "users": ["a"], "mac": "0" * 12},
+            ],
+        },
+        "devices[1].mac: `000000000000` is also at devices[0].mac",
+    ),
+    (
+        "host bits",
+        {"locations": [{"id": "l", "name": "L", "networks": ["10.0.0.1/8"]}]},
+        "locations[0].networks[0]: `10.0.0.1/8` is an address within a network; write 10.0.0.0/8",
+    ),
+    (
+        "network twice",
+        {"locations": [{"id": "l", "name": "L", "networks": ["fd00::/8", "fd00:0::/8"]}]},
+        "locations[0].networks[1]: `fd00::/8` is also at locations[0].networks[0]",
+    ),
+    (
+        "time zone",
+        {"site": SITE | {"time_zone": "Europe"}},
+        "site.time_zone: there is no time zone `Europe`",
+    ),
+    (
+        "time zone outside its folder",
+        {"site": SITE | {"time_zone": "../../etc/passwd"}},
+        "site.time_zone: there is no time zone",
+    ),
+    (
+        "night window",
+        {
+            "hours": [
+                {
+                    "id": "h",
+                    "time_zone": "UTC",
+                    "windows": [{"days": ["mon"], "opens": "22:00", "closes": "06:00"}],
+                }
+            ]
+        },
+        "hours[0].windows[0]: closes before it opens",
+    ),
+    (
+        "holiday",
+        {"hours": [{"id": "h", "time_zone": "UTC", "windows": [], "holidays": ["2026-02-30"]}]},
+        "hours[0].holidays[0]: `2026-02-30` is not in the calendar",
+    ),
+    (
+        "expiry bounds",
+        {"policies": {"min_expires": 200, "max_expires": 100}},
+        "policies.min_expires: 200 is more than max_expires 100",
+    ),
+    ("no algorithm", {"policies": {"digest_algorithms": []}}, "policies.digest_algorithms: empty"),
+    ("issued", {"issued": "yesterday"}, "issued: `yesterday` is not an RFC 3339 time"),
+    ("issued nowhere", {"issued": "2026-01-01T00:00:00"}, "issued: `2026-01-01T00:00:00` is not"),
+    (
+        "keys in clear",
+        {"route_groups": [{"id": "r", "sbcs": [{"host": "x", "transport": "UDP"}]}]},
+        "route_groups[0].sbcs[0].transport: UDP shows the keys of srtp `required`",
+    ),
+    ("no SBC", {"route_groups": [{"id": "r", "sbcs": []}]}, "route_groups[0].sbcs: empty"),
+    (
+        "DSCP row twice",
+        {"dscp": [{"traffic": "t", "name": "EF", "value": 46}] * 2},
+        "dscp[1].traffic: `t` is also at dscp[0].traffic",
+    ),
+    ("no member", {"groups": [group("g", "700", members=[])]}, "groups[0].members: empty"),
+    ("unknown member", {"groups": [group("g", "700")]}, "groups[0].members[0]: there is no user"),
+    (
+        "no prompt",
+        {"users": [A], "groups": [group("g", "700", prompt="p")]},
+        "groups[0].prompt: there is no prompt `p`",
+    ),
+    (
+        "no hours",
+        {"users": [A], "groups": [group("g", "700", hours="h")]},
+        "groups[0].hours: there are no hours `h`",
+    ),
+    (
+        "menu without keys",
+        {"users": [A], "groups": [group("g", "700", kind="menu")]},
+        "groups[0].keys: empty",
+    ),
+    (
+        "menu to nowhere",
+        {"users": [A], "groups": [group("g", "700", kind="menu", keys={"1": "4444"})]},
+        "groups[0].keys.1: nothing has the extension `4444`",
+    ),
+    (
+        "number group without number",
+        {"users": [A], "groups": [group("g", "700", kind="number")]},
+        "groups[0].number: missing",
+    ),
+    (
+        "group to itself",
+        {"users": [A], "groups": [group("g", "700", overflow="700")]},
+        "groups[0].overflow: callers go round: 700 → 700",
+    ),
+    (
+        "groups in a circle",
+        {
+            "users": [A],
+            "groups": [
+                group("g", "700", overflow="701"),
+                group("h", "701", closed="702", overflow="1001"),
+                group("i", "702", overflow="700"),
+            ],
+        },
+        "groups[2].overflow: callers go round: 700 → 701 → 702 → 700",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("sections", "start"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_refused(sections: dict[str, Any], start: str) -> None:
+    found = check(**sections)
+    assert [text[: len(start)] for text in found] == [start]
+
+
+def test_a_menu_may_lead_back_to_itself_because_the_caller_chooses() -> None:
+    assert not check(users=[A], groups=[group("g", "700", kind="menu", keys={"9": "700"})])
+
+
+def test_two_ways_to_one_group_are_no_circle() -> None:
+    diamond = [
+        group("g", "700", overflow="701", closed="702"),
+        group("h", "701", overflow="703"),
+        group("i", "702", overflow="703"),
+        group("j", "703"),
+    ]
+    assert not check(users=[A], groups=diamond)
+
+
+def test_a_long_chain_of_groups_needs_no_stack() -> None:
+    chain = [group(f"g{n}", f"7{n:05d}", overflow=f"7{n + 1:05d}") for n in range(5000)]
+    assert check(users=[A], groups=[*chain, group("last", "705000")]) == []
+
+
+def test_targets_may_be_other_sites_outside_numbers_and_emergency() -> None:
+    keys = {"1": "8221001", "2": "+13125550100", "3": "911", "4": "93125550100"}
+    assert not check(
+        users=[A],
+        groups=[group("g", "700", kind="menu", keys=keys)],
+        peers=[{"site": "t", "code": "822", "host": "t.example"}],
+        number_plan={"outside_prefix": "9"},
+    )
+
+
+def test_an_alias_may_repeat_its_own_extension() -> None:
+    assert not check(users=[user("a", "1001", aliases=["1001"])])
+
+
+def test_what_may_be_meant_is_pointed_out_but_taken() -> None:
+    data = {
+        "version": 1,
+        "site": SITE,
+        "zones": ZONES,
+        "users": [
+            user("a", "9001", forwarding={"busy": "9001"}, credentials=[key()]),
+        ],
+        "number_plan": {"outside_prefix": "9"},
+        "dscp": [
+            {"traffic": "transactional", "name": "AF41", "value": 26},
+            {"traffic": "odd", "name": "fast", "value": 1},
+        ],
+    }
+    assert [str(warning) for warning in warnings(decode(msgspec.json.encode(data)))] == [
+        "dscp[0]: `AF41` is 34, not 26 (AF31)",
+        "dscp[1].name: `fast` is no name of a DSCP value",
+        "users[0].forwarding.busy: leads back to 9001 itself and is ignored",
+        "users[0].extension: `9001` hides what begins with a site code or the outside prefix",
+        "users: 1 credentials have no `sha256`: phones that take SHA-256 cannot register",
+    ]
