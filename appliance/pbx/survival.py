@@ -68,14 +68,14 @@ class Change(NamedTuple):
 class Survival:
     """Hold the mode; `review(now)` after any news of a zone.
 
-    `act` takes `SaveMode` and `Notice` actions; `wall(now)` turns monotonic into wall-clock seconds
+    `emit` takes `SaveMode` and `Notice` actions; `wall(now)` turns monotonic into wall-clock seconds
     (shown and stored, never used to measure); `changed(mode, now)` is called after each change.
     """
 
     def __init__(
         self,
         timers: TimerQueue,
-        act: Callable[[Action], None],
+        emit: Callable[[Action], None],
         monitoring: Monitoring,
         wall: Callable[[float], float],
         changed: Callable[[Mode, float], None] | None = None,
@@ -83,7 +83,7 @@ class Survival:
         self.state = SurvivalState()
         self.history: deque[Change] = deque(maxlen=REMEMBERED)
         self._timers = timers
-        self._act = act
+        self._emit = emit
         self._monitoring = monitoring
         self._wall = wall
         self._changed = changed
@@ -120,7 +120,7 @@ class Survival:
             self._test_ends = now + min(max(rest, 0.0), LONGEST_TEST)
         if self.admits_registrations:
             text = f"Restarted in mode {self.mode}: phones are served at once"
-            self._act(Notice("warning", "survival.restored", text))
+            self._emit(Notice("warning", "survival.restored", text))
         self._save(None)
         self.review(now)
 
@@ -201,12 +201,12 @@ class Survival:
         self.history.append(Change(at, before, after, reason))
         self._save(ModeChange(before, after, reason))
         severity = "alarm" if after == "survivability" else "info"
-        self._act(Notice(severity, "survival.mode", f"Mode {before} → {after}: {reason}"))
+        self._emit(Notice(severity, "survival.mode", f"Mode {before} → {after}: {reason}"))
         if self._changed is not None:
             self._changed(after, now)
 
     def _save(self, change: ModeChange | None) -> None:
-        self._act(SaveMode(msgspec.msgpack.encode(self.state), change))
+        self._emit(SaveMode(msgspec.msgpack.encode(self.state), change))
 
     def _arm(self) -> None:
         """Wake at the end of a test; windows end with the answer of a zone, which calls `review`."""

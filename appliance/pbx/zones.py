@@ -122,21 +122,21 @@ class ZoneWatch:
 class Zones:
     """Ask every zone on its own schedule and tell `news` of each outcome.
 
-    `act` takes the `ProbeZone` actions. Each must come back as one `answered`; one that does not
+    `emit` takes the `ProbeZone` actions. Each must come back as one `answered`; one that does not
     is a miss `GRACE` after its timeout. `news(now)` is called after every answer and every miss.
     """
 
     def __init__(
         self,
         timers: TimerQueue,
-        act: Callable[[Action], None],
+        emit: Callable[[Action], None],
         monitoring: Monitoring,
         news: Callable[[float], None],
     ) -> None:
         self.watches: dict[str, ZoneWatch] = {}
         """By zone id, in the bundle's order."""
         self._timers = timers
-        self._act = act
+        self._emit = emit
         self._monitoring = monitoring
         self._news = news
 
@@ -189,7 +189,7 @@ class Zones:
         timeout = self._monitoring.timeout
         watch.waiting, watch.asked_at = True, now
         watch.timer = self._timers.arm(now + timeout + GRACE, lambda at: self._silent(watch, at))
-        self._act(ProbeZone(watch.zone, timeout))
+        self._emit(ProbeZone(watch.zone, timeout))
 
     def _silent(self, watch: ZoneWatch, now: float) -> None:
         text = f"no answer in {self._monitoring.timeout:g} s"
@@ -208,7 +208,7 @@ class Zones:
 
     def _tell(self, severity: str, watch: ZoneWatch) -> None:
         text = f"Zone {watch.zone.id} ({watch.zone.host}) is {watch.state}: {watch.reason}"
-        self._act(Notice(severity, "zone.state", text))
+        self._emit(Notice(severity, "zone.state", text))
 
     def _wait(self, watch: ZoneWatch, when: float) -> None:
         _disarm(watch)

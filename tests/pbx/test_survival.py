@@ -38,15 +38,15 @@ class Site:
         self.notices: list[Notice] = []
         self.told: list[Mode] = []
         self.monitoring = Monitoring()
-        act = self.actions.append
+        emit = self.actions.append
         self.survival = Survival(
             self.timers,
-            act,
+            emit,
             self.monitoring,
             lambda now: WALL + now,
             lambda mode, now: self.told.append(mode),
         )
-        self.zones = Zones(self.timers, act, self.monitoring, self.survival.review)
+        self.zones = Zones(self.timers, emit, self.monitoring, self.survival.review)
         self.zones.apply((A, B), self.monitoring, self.now)
         self.survival.start(self.zones, restored, self.now)
         self.perform()

@@ -94,9 +94,9 @@ class Outages:
         self.started_at = now
         self.timers = TimerQueue()
         self.actions: list[Action] = []
-        act = self.actions.append
-        self.survival = Survival(self.timers, act, self.monitoring, _wall, self._changed)
-        self.zones = Zones(self.timers, act, self.monitoring, self.survival.review)
+        emit = self.actions.append
+        self.survival = Survival(self.timers, emit, self.monitoring, _wall, self._changed)
+        self.zones = Zones(self.timers, emit, self.monitoring, self.survival.review)
         self.zones.apply(ZONES, self.monitoring, now)
         self.survival.start(self.zones, restored_state(self.saved), now)
         self._perform()
