@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 import msgspec
 
 from appliance.sip import scan
 from appliance.sip.credentials import Challenge, Credentials
 from appliance.sip.uri import SipUri, parse_uri
+from appliance.sip.values import (
+    LARGEST_SECONDS,
+    LARGEST_SEQUENCE,
+    Params,
+    RAck,
+    Reason,
+    Replaces,
+    RetryAfter,
+    SessionExpires,
+)
 
-__all__ = ["STAR", "CSeq", "Challenge", "Credentials", "NameAddr", "Params", "Via"]
-
-LARGEST_CSEQ = 2**31 - 1
-"""RFC 3261, section 8.1.1.5: the sequence number must be less than 2**31."""
-LARGEST_SECONDS = 2**32 - 1
-"""Delta-seconds end here (section 20.19); larger ones are malformed."""
-
-Params = Mapping[str, str | None]
+__all__ = [
+    "STAR",
+    "CSeq",
+    "Challenge",
+    "Credentials",
+    "NameAddr",
+    "RAck",
+    "Reason",
+    "Replaces",
+    "RetryAfter",
+    "SessionExpires",
+    "Via",
+]
 
 _plain_via = re.compile(
     r"SIP/2\.0/([A-Za-z0-9\-]+) ([A-Za-z0-9.\-]+)(?::([0-9]{1,5}))?((?:;[A-Za-z0-9\-.!%*_+~;=:]+)?)"
@@ -200,7 +214,7 @@ class CSeq(msgspec.Struct, frozen=True):
         method = method.strip()
         if not scan.is_token(method):
             scan.malformed("Bad CSeq")
-        return cls(scan.number(digits, "CSeq", LARGEST_CSEQ), method)
+        return cls(scan.number(digits, "CSeq", LARGEST_SEQUENCE), method)
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from appliance.errors import LocalError
+from appliance.errors import LocalError, RemoteError
 from appliance.sip import scan
 from appliance.sip.headers import (
     Credentials,
@@ -114,6 +114,14 @@ class Message:
         """Drop every line of a header; harmless where there is none."""
         self.headers = [header for header in self.headers if header[0] != name]
         self.__dict__.clear()
+
+    def replace_via(self, line: str, via: Via) -> None:
+        """Rewrite the top Via line, `via` being its first value; all else stays parsed."""
+        at = next(at for at, (name, _) in enumerate(self.headers) if name == "Via")
+        self.headers[at] = ("Via", line)
+        self.index["Via"] = line
+        self.__dict__["via"] = via
+        self.__dict__.pop("vias", None)
 
     def _required(self, name: str) -> str:
         value = self.index.get(name)
@@ -284,9 +292,15 @@ _COPIED_DIALOG = _COPIED | {"Record-Route"}
 def _tag_to(headers: list[Header], tag: str) -> None:
     for at, (name, value) in enumerate(headers):
         if name == "To":
-            if "tag" not in NameAddr.parse(value).params:
-                headers[at] = ("To", f"{value};tag={tag}")
+            headers[at] = ("To", _tagged(value, tag))
             return
+
+
+def _tagged(value: str, tag: str) -> str:
+    try:
+        return value if "tag" in NameAddr.parse(value).params else f"{value};tag={tag}"
+    except RemoteError:
+        return value  # it is what the answer complains of; nobody could find a tag in it
 
 
 class Response(Message):
