@@ -115,14 +115,6 @@ class Message:
         self.headers = [header for header in self.headers if header[0] != name]
         self.__dict__.clear()
 
-    def replace_via(self, line: str, via: Via) -> None:
-        """Rewrite the top Via line, `via` being its first value; all else stays parsed."""
-        at = next(at for at, (name, _) in enumerate(self.headers) if name == "Via")
-        self.headers[at] = ("Via", line)
-        self.index["Via"] = line
-        self.__dict__["via"] = via
-        self.__dict__.pop("vias", None)
-
     def _required(self, name: str) -> str:
         value = self.index.get(name)
         if not value:
