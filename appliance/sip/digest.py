@@ -48,21 +48,24 @@ class Nonces:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def issue(self, now: float, token: str) -> str:
-        """Return a new nonce; `token` must not repeat within a lifetime."""
-        stamp = f"{int(now * 1000):0{_STAMP}x}{token}"
-        return stamp + self._sign(stamp)
+    def issue(self, now: float, token: str, holder: str = "") -> str:
+        """Return a new nonce; `token` must not repeat within a lifetime.
 
-    def _sign(self, stamp: str) -> str:
+        It is good for `holder` only: with an address there, nobody can fail in another's name.
+        """
+        stamp = f"{int(now * 1000):0{_STAMP}x}{token}"
+        return stamp + self._sign(stamp, holder)
+
+    def _sign(self, stamp: str, holder: str) -> str:
         signer = self._signer.copy()
-        signer.update(stamp.encode())
+        signer.update(f"{stamp} {holder}".encode())
         return signer.hexdigest()
 
-    def check(self, nonce: str, now: float) -> Freshness:
-        """Tell whether we made the nonce, and whether it may still be used."""
+    def check(self, nonce: str, now: float, holder: str = "") -> Freshness:
+        """Tell whether we made the nonce for this holder, and whether it may still be used."""
         if len(nonce) > _LONGEST_NONCE or not nonce.isascii():
             return "forged"
-        if not compare_digest(self._sign(nonce[:-_MAC]), nonce[-_MAC:]):
+        if not compare_digest(self._sign(nonce[:-_MAC], holder), nonce[-_MAC:]):
             return "forged"
         self._checked = int(now * 1000)
         issued = _issued(nonce)
