@@ -1,0 +1,266 @@
+"""One UDP port of ours: at first shut, then perhaps learning, then strict.
+
+Two sockets share the port. The *guard* is bound for as long as the port is ours; with its filter
+on, the kernel drops and counts whatever reaches it. The *live* socket is connected to the phone:
+the kernel gives it the phone's packets and no others, so a strange packet costs us nothing, gets
+no ICMP answer, and a flood of them never enters Python.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+from appliance.media.loop import Loop
+
+Address = tuple[str, int]
+Source = tuple[str, int] | tuple[str, int, int, int]
+Judge = Callable[[memoryview, Source], bool]
+"""Tells whether a packet to a learning port shows the phone's address."""
+
+EF: Final = 46 << 2
+"""Expedited forwarding as the traffic class octet: DSCP 46, no ECN."""
+PACKETS_PER_SECOND = 2000
+"""From one address to one port; twice what 1080p video needs, and the end of any packet loop."""
+
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER, _SO_MEMINFO = 26, 27, 55
+"""From asm-generic/socket.h; the socket module does not name them."""
+_DROPS = 8
+"""Index of the drop counter in what SO_MEMINFO returns (SK_MEMINFO_DROPS)."""
+_DROP_ALL = array.array("B", struct.pack("HBBI", 0x06, 0, 0, 0))
+"""One BPF instruction, `ret #0`: keep nothing."""
+_FILTER: Final = struct.pack("HP", 1, _DROP_ALL.buffer_info()[0])
+"""struct sock_fprog pointing at it; the array lives as long as this module."""
+
+_BUFFER = bytearray(65536)
+_VIEW = memoryview(_BUFFER)
+"""The one receive buffer: a packet is sent on before the next is read."""
+
+
+class Port:
+    """Receive on one local address and port, and send from it to one remote address."""
+
+    __slots__ = (
+        "_guard",
+        "_judge",
+        "_live",
+        "_loop",
+        "_quota",
+        "_quota_until",
+        "_receive",
+        "_remote",
+        "_transmit",
+        "ignored",
+        "learnt",
+        "local",
+        "octets",
+        "onward",
+        "packets",
+    )
+
+    def __init__(self, loop: Loop, local: Address) -> None:
+        """Bind; raises OSError when the port is taken or the address is not ours."""
+        _literal(local[0])
+        self._loop = loop
+        self.local = local
+        self.packets = 0
+        self.octets = 0
+        self.ignored = 0
+        """Packets not passed on that the kernel did not count: see `dropped`."""
+        self.learnt: Source | None = None
+        """Where the phone turned out to be, in a port that learns."""
+        self.onward: Port = self
+        """The port of the other leg, set by the relay before anything is received."""
+        self._remote: Address | None = None
+        self._judge: Judge | None = None
+        self._live: socket.socket | None = None
+        self._guard = _socket(local)
+        self._transmit: Callable[[memoryview], int] | None = None
+        self._receive: Callable[[bytearray], int] = self._guard.recv_into
+        self._quota = PACKETS_PER_SECOND
+        self._quota_until = 0.0
+        try:
+            _shut(self._guard)
+            self._guard.bind(local)
+        except OSError:
+            self._guard.close()
+            raise
+
+    @property
+    def dropped(self) -> int:
+        """Packets that came from elsewhere than the phone's address."""
+        # Kernels without SO_MEMINFO (before 4.12) are older than anything we run on.
+        memory = self._guard.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)
+        return self.ignored + int.from_bytes(memory[_DROPS * 4 : _DROPS * 4 + 4], sys.byteorder)
+
+    def shut(self) -> None:
+        """Take and send nothing."""
+        self._guard_only()
+        self._remote = self.learnt = None
+
+    def name(self, remote: Address) -> None:
+        """Take packets from this address only and send there; raises OSError if it cannot be."""
+        if self._live is not None and self.learnt is None and remote == self._remote:
+            return
+        _check(self.local, remote)
+        self._connect(remote)
+        self._remote, self.learnt = remote, None
+
+    def learn(self, judge: Judge, remote: Address | None) -> None:
+        """Open for the first packet `judge` accepts; meanwhile send to what was learnt before.
+
+        With nothing learnt yet, or another `remote` than then, send to `remote`.
+        """
+        if remote is not None:
+            _check(self.local, remote)
+        target: Source | None = self.learnt if remote == self._remote else None
+        target = target or remote
+        self._guard_only()
+        self._remote, self._judge, self.learnt = remote, judge, None
+        if target is not None:
+            send_to, place = self._guard.sendto, target
+            self._transmit = lambda data: send_to(data, place)
+        self._guard.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        self._loop.add(self._guard.fileno(), self._try_learning)
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._guard_only()
+        self._guard.close()
+
+    def _guard_only(self) -> None:
+        if self._judge is not None:
+            self._loop.remove(self._guard.fileno())
+            _shut(self._guard)
+            self._judge = None
+        if self._live is not None:
+            self._loop.remove(self._live.fileno())
+            self._live.close()
+            self._live = None
+        self._transmit = None
+
+    def _connect(self, remote: Source) -> None:
+        if self._live is not None:
+            self._live.connect(remote)
+            return
+        live = _socket(self.local)
+        try:
+            # Two sockets share the port only while both say so: nobody else can slip in later.
+            # Shut until it is connected, for until then strangers' packets would be queued.
+            _shut(live)
+            for one in (self._guard, live):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            live.bind(self.local)
+            live.connect(remote)
+            live.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        except OSError:
+            live.close()
+            raise
+        finally:
+            self._guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        live.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        self._guard_only()
+        self._live, self._receive, self._transmit = live, live.recv_into, live.send
+        self._loop.add(live.fileno(), self._forward)
+
+    def _forward(self, _events: int) -> None:
+        """Pass one packet on: one for each wake-up, so that every stream has its turn."""
+        try:
+            size = self._receive(_BUFFER)
+        except OSError:
+            # Nothing there after all, or the ICMP error of an earlier packet.
+            return
+        self._pass_on(size)
+
+    def _pass_on(self, size: int) -> None:
+        self.packets += 1
+        self.octets += size
+        if self.packets > self._quota and self._is_flooded():
+            return
+        transmit = self.onward._transmit
+        if transmit is not None:
+            try:
+                transmit(_VIEW[:size])
+            except OSError:
+                # The phone's port is closed or the network is away: as lost as on the wire.
+                return
+
+    def _is_flooded(self) -> bool:
+        """Rest until the second is over when this port has had its packets, else begin anew."""
+        now = self._loop.now
+        if now >= self._quota_until:
+            self._quota_until = now + 1.0
+            self._quota = self.packets + PACKETS_PER_SECOND
+            return False
+        if self._live is not None:
+            self._loop.rest(self._live.fileno(), self._quota_until)
+        return True
+
+    def _try_learning(self, _events: int) -> None:
+        try:
+            size, source = self._guard.recvfrom_into(_BUFFER)
+        except OSError:
+            return
+        if self._judge is None or not self._judge(_VIEW[:size], source):
+            self.ignored += 1
+            return
+        try:
+            _check(self.local, source)
+            self._connect(source)
+        except OSError:
+            self.ignored += 1
+            return
+        self.learnt = source
+        self._pass_on(size)
+        self._pass_on_queued(source)
+
+    def _pass_on_queued(self, source: Source) -> None:
+        """Empty the guard's queue: the phone's packets go on, the rest were strangers'."""
+        for _ in range(256):
+            try:
+                size, other = self._guard.recvfrom_into(_BUFFER)
+            except OSError:
+                return
+            if other == source:
+                self._pass_on(size)
+            else:
+                self.ignored += 1
+
+
+def _socket(local: Address) -> socket.socket:
+    is_v6 = ":" in local[0]
+    made = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    if is_v6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, EF)
+    else:
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, EF)
+    return made
+
+
+def _shut(guard: socket.socket) -> None:
+    guard.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _FILTER)
+
+
+def _check(local: Address, remote: Source) -> None:
+    """Refuse what would turn the relay against its own machine or a whole network."""
+    there = _literal(remote[0])
+    if there.is_multicast or there.is_unspecified or not 0 < remote[1] < 65536:
+        raise OSError(errno.EADDRNOTAVAIL, f"no phone can be at {remote[0]}:{remote[1]}")
+    if there.is_loopback and not _literal(local[0]).is_loopback:
+        raise OSError(errno.EADDRNOTAVAIL, f"{remote[0]} is this machine, not a phone")
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address:
+    # A name would be looked up by the socket, and every stream would wait for the answer.
+    try:
+        return ip_address(host)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, f"{host[:64]!r} is not an address") from error

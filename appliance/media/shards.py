@@ -1,0 +1,154 @@
+"""Several worker processes behind one control socket: each relay belongs to one by its key."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import msgspec
+
+from appliance.errors import LocalError
+from appliance.ipc import Message
+from appliance.media.commands import (
+    AskStats,
+    Drop,
+    Put,
+    Resync,
+    Stats,
+    answer,
+    read_command,
+    refusal,
+)
+from appliance.media.control import Connection
+from appliance.media.loop import Loop, log
+
+
+@dataclass(slots=True)
+class Question:
+    """A request some workers still have to answer."""
+
+    connection: Connection
+    message: Message
+    missing: set[int]
+    """Numbers of the workers that have not answered."""
+    answers: list[Message] = field(default_factory=list)
+
+
+class Shards:
+    """Hands each request to the workers it concerns and joins their answers."""
+
+    def __init__(self, loop: Loop, count: int, capacity: int) -> None:
+        """Start `count` workers of `capacity` relays each."""
+        self._loop = loop
+        self._capacity = capacity
+        self._core: Connection | None = None
+        self._questions: dict[int, Question] = {}
+        self._asked = 0
+        self._workers: list[tuple[subprocess.Popen[bytes], Connection]] = []
+        self._stopping = False
+        for number in range(count):
+            self._workers.append(self._start(number))
+
+    def receive(self, connection: Connection, message: Message) -> None:
+        """Do a request and answer it on its connection."""
+        try:
+            parts = dict(self._split(message))
+        except LocalError as error:
+            connection.send(refusal(message, error))
+            return
+        if message.do != "media.stats":
+            self._core = connection
+        self._asked += 1
+        self._questions[self._asked] = Question(connection, message, set(parts))
+        for number, arguments in parts.items():
+            request = Message(id=self._asked, do=message.do, arguments=arguments)
+            self._workers[number][1].send(request)
+
+    def gone(self, connection: Connection) -> None:
+        """Note the end of core's connection; the workers keep their relays."""
+        if connection is self._core:
+            self._core = None
+            if not self._stopping:
+                log("core is gone; the relays go on")
+
+    def close(self) -> None:
+        """End all workers and wait for them."""
+        self._stopping = True
+        for process, connection in self._workers:
+            connection.close()
+            process.wait()
+
+    def _split(self, message: Message) -> Iterator[tuple[int, dict[str, object]]]:
+        """Return each worker's part; every worker has one, if an empty one."""
+        command = read_command(message)
+        for number in range(len(self._workers)):
+            match command:
+                case Put(relays) | Resync(relays):
+                    mine = [relay for relay in relays if self._shard(relay.key) == number]
+                    yield number, {"relays": mine}
+                case Drop(keys):
+                    yield number, {"keys": [key for key in keys if self._shard(key) == number]}
+                case AskStats():
+                    yield number, {}
+
+    def _shard(self, key: str) -> int:
+        return crc32(key.encode()) % len(self._workers)
+
+    def _start(self, number: int) -> tuple[subprocess.Popen[bytes], Connection]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        # A new interpreter, not a fork: nothing of ours is open in it but its connection.
+        with theirs:
+            arguments = [str(theirs.fileno()), str(self._capacity)]
+            command = [sys.executable, "-m", "appliance.media.shard", *arguments]
+            process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+
+        def heard(_connection: Connection, message: Message) -> None:
+            self._hear(number, message)
+
+        def ended(_connection: Connection) -> None:
+            self._lose(number)
+
+        return process, Connection(self._loop, ours, heard, ended)
+
+    def _hear(self, number: int, message: Message) -> None:
+        if message.event:
+            if self._core is not None:
+                self._core.send(message)
+            return
+        question = self._questions.get(message.id or 0)
+        if question is None:
+            return
+        question.missing.discard(number)
+        question.answers.append(message)
+        if not question.missing:
+            del self._questions[message.id or 0]
+            question.connection.send(_joined(question))
+
+    def _lose(self, number: int) -> None:
+        """Start a dead worker anew and let core come again, for it knows what is missing."""
+        if self._stopping:
+            return
+        process, _ = self._workers[number]
+        process.kill()
+        process.wait()
+        log(f"worker {number} died; starting another")
+        self._workers[number] = self._start(number)
+        self._questions.clear()
+        if self._core is not None:
+            self._core.close()
+
+
+def _joined(question: Question) -> Message:
+    for part in question.answers:
+        if part.error is not None:
+            return Message(id=question.message.id, error=part.error)
+    if question.message.do != "media.stats":
+        return answer(question.message, sum(part.ok for part in question.answers))
+    total = Stats()
+    for part in question.answers:
+        total = total.plus(msgspec.convert(part.ok, Stats))
+    return answer(question.message, total)

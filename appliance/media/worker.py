@@ -1,0 +1,165 @@
+"""The table of relays, and what is done with it when core asks and when time passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from appliance.call.actions import Relay
+from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySilent
+from appliance.call.record import MediaCounters
+from appliance.errors import LocalError
+from appliance.ipc import Message
+from appliance.media.commands import (
+    AskStats,
+    Command,
+    Drop,
+    Put,
+    Resync,
+    Stats,
+    answer,
+    event_message,
+    read_command,
+    refusal,
+)
+from appliance.media.control import Connection
+from appliance.media.loop import Loop, log
+from appliance.media.relay import DESCRIPTORS, RelayedStream
+
+SILENCE = 60.0
+"""Seconds without a packet from either side before core is told (`RelaySilent`)."""
+ORPHAN_AFTER = 300.0
+"""Seconds without core before relays end: a core that comes back takes some 2."""
+
+
+class Worker:
+    """Owns relays; core is whoever changed them last."""
+
+    def __init__(self, loop: Loop, capacity: int) -> None:
+        self._loop = loop
+        self._capacity = capacity
+        self._relays: dict[str, RelayedStream] = {}
+        self._core: Connection | None = None
+        self._core_seen = loop.now
+        self._past = Stats(workers=1)
+        self.silence = SILENCE
+        self.orphan_after = ORPHAN_AFTER
+        loop.every_second(self._sweep)
+
+    def receive(self, connection: Connection, message: Message) -> None:
+        """Do a request and answer it on its connection, after all requests before it."""
+        try:
+            command = read_command(message)
+        except LocalError as error:
+            connection.send(refusal(message, error))
+            return
+        if not isinstance(command, AskStats):
+            self._core = connection
+        for job in self._jobs(command):
+            self._loop.later(job)
+        self._loop.later(partial(self._answer, connection, message, command))
+
+    def gone(self, connection: Connection) -> None:
+        """Note the end of a connection; relays stay, for a core that was killed comes back."""
+        if connection is self._core:
+            self._core = None
+            self._core_seen = self._loop.now
+            if self._relays:
+                log(f"core is gone; {len(self._relays)} relays go on")
+
+    def close(self) -> None:
+        """End all relays and tell nobody: a core that lives puts them again when we are back."""
+        for key in list(self._relays):
+            self._forget(key)
+
+    @property
+    def stats(self) -> Stats:
+        """Counters over all relays, past and present."""
+        total = self._past.plus(
+            Stats(
+                relays=len(self._relays),
+                capacity=self._capacity,
+                descriptors=len(self._relays) * DESCRIPTORS,
+            )
+        )
+        for stream in self._relays.values():
+            total = total.plus(_sums(*stream.counters))
+        return total
+
+    def _jobs(self, command: Command) -> list[Callable[[], None]]:
+        match command:
+            case Put(relays):
+                return [partial(self._put, relay) for relay in relays]
+            case Drop(keys):
+                return [partial(self._drop, key) for key in keys]
+            case Resync(relays):
+                keep = partial(self._keep, {relay.key for relay in relays})
+                return [keep, *(partial(self._put, relay) for relay in relays)]
+            case AskStats():
+                return []
+
+    def _answer(self, connection: Connection, message: Message, command: Command) -> None:
+        is_question = isinstance(command, AskStats)
+        connection.send(answer(message, self.stats if is_question else len(self._relays)))
+
+    def _put(self, relay: Relay) -> None:
+        stream = self._relays.get(relay.key)
+        try:
+            if stream is not None and stream.fits(relay):
+                stream.apply(relay)
+                return
+            if stream is not None:
+                self._forget(relay.key)
+            elif len(self._relays) >= self._capacity:
+                raise OSError(0, f"all {self._capacity} relays are in use")
+            self._relays[relay.key] = RelayedStream(self._loop, relay)
+        except (OSError, OverflowError) as error:
+            self._fail(relay.key, error)
+            return
+        self._past = self._past.plus(Stats(opened=1))
+
+    def _fail(self, key: str, error: OSError | OverflowError) -> None:
+        reason = getattr(error, "strerror", None) or str(error)
+        log(f"relay {key} failed: {reason}")
+        self._past = self._past.plus(Stats(failed=1))
+        self._tell(RelayFailed(key, reason))
+
+    def _drop(self, key: str) -> None:
+        self._tell(self._forget(key))
+
+    def _forget(self, key: str) -> RelayEnded:
+        stream = self._relays.pop(key, None)
+        if stream is None:
+            return RelayEnded(key, MediaCounters(), MediaCounters())
+        ended = stream.close()
+        self._past = self._past.plus(_sums(ended.from_a, ended.from_b))
+        return ended
+
+    def _keep(self, keys: set[str]) -> None:
+        for key in self._relays.keys() - keys:
+            self._drop(key)
+        for stream in self._relays.values():
+            stream.tell_again()
+
+    def _tell(self, event: MediaEvent) -> None:
+        if self._core is not None:
+            self._core.send(event_message(event))
+
+    def _sweep(self) -> None:
+        now = self._loop.now
+        for key, stream in self._relays.items():
+            seconds = stream.silent_for(now, self.silence)
+            if seconds is not None:
+                self._tell(RelaySilent(key, seconds))
+        is_orphaned = self._core is None and now - self._core_seen > self.orphan_after
+        if is_orphaned and self._relays:
+            log(f"no core for {self.orphan_after:.0f} s; {len(self._relays)} relays end")
+            self.close()
+
+
+def _sums(a: MediaCounters, b: MediaCounters) -> Stats:
+    return Stats(
+        packets=a.packets + b.packets,
+        octets=a.octets + b.octets,
+        dropped=a.dropped + b.dropped,
+    )
