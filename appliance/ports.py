@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from appliance.bundle import Zone
 from appliance.call.actions import Relay
@@ -86,4 +86,15 @@ class ZoneProber(Protocol):
 
     def probe(self, zone: Zone, timeout: float, answer: Callable[[ZoneAnswer], None]) -> None:
         """Send one OPTIONS and call `answer` exactly once, within `timeout` seconds."""
+        ...
+
+
+class Commands(Protocol):
+    """Asks another of our processes over its Unix socket; `adapters.ipc.IpcClient` fulfils it."""
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        """Return the answer to one command.
+
+        Raises Unavailable when the process is away (ask again later), LocalError when it refused.
+        """
         ...

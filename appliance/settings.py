@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     cloud_url: str = ""
     """Base URL of the cloud's API, e.g. https://cloud.example.com; empty: bundle by file only."""
+    cloud_site: str = ""
+    """Id of this site at the cloud; needed until there is a bundle, which then must be its."""
     cloud_records_url: str = ""
     """Base URL for call records; empty: `cloud_url`."""
     cloud_token: str = ""

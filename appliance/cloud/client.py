@@ -1,0 +1,181 @@
+"""The cloud's HTTPS API as an appliance uses it; docs/cloud-api.openapi.json describes it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import msgspec
+
+from appliance.bundle import BUNDLE_LIMIT
+from appliance.call.record import CallRecord
+from appliance.errors import LocalError, Unavailable
+from appliance.settings import Settings
+
+BUNDLE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=10, sock_connect=10, sock_read=30)
+"""Seconds; 64 MiB at 1 Mbit/s take 540."""
+RECORD_TIMEOUT = aiohttp.ClientTimeout(total=20, connect=10, sock_connect=10, sock_read=10)
+"""Seconds for one call record of a few KiB."""
+DETAIL_LIMIT = 4096
+"""Bytes read of an error's explanation."""
+
+
+class Refused(LocalError):
+    """Report a call record that the cloud will not take, however often it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedBundle:
+    """A bundle as it came, not yet looked at."""
+
+    data: bytes
+    etag: str
+    """What to show next time, so that it is not sent again; empty when the cloud gave none."""
+
+
+class CloudClient:
+    """Ask the cloud on behalf of one appliance; close it after use (`async with`).
+
+    Every method raises Unavailable when the cloud cannot be asked now, or gives no sense.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raise LocalError for a URL or CA file that cannot be used."""
+        self._bundle_url = _checked(settings.cloud_url)
+        self._records_url = _checked(settings.cloud_records_url or settings.cloud_url)
+        self._headers = {"Authorization": f"Bearer {settings.cloud_token}"}
+        self._tls = _context(settings)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> CloudClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what connections are open."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch_bundle(self, site: str, known: list[str]) -> FetchedBundle | None:
+        """Return the site's bundle, or None when it is one of those whose ETags are `known`."""
+        url = f"{self._bundle_url}/v1/sites/{quote(site, safe='')}/bundle"
+        headers = {"If-None-Match": ", ".join(known)} if known else {}
+        async with self._asking("GET", url, BUNDLE_TIMEOUT, headers) as answer:
+            if answer.status == 304:
+                return None
+            if answer.status != 200:
+                raise Unavailable(await _explain(answer))
+            return FetchedBundle(await _read_bounded(answer), answer.headers.get("ETag", ""))
+
+    async def put_record(self, record: CallRecord) -> None:
+        """Deliver a call record; returns only when the cloud said it has it, now or before.
+
+        Raises Refused when sending it again would not help.
+        """
+        site, name = quote(record.site, safe=""), quote(record.id, safe="")
+        url = f"{self._records_url}/v1/sites/{site}/records/{name}"
+        headers = {"Idempotency-Key": record.id, "Content-Type": "application/json"}
+        body = msgspec.json.encode(record)
+        async with self._asking("PUT", url, RECORD_TIMEOUT, headers, body) as answer:
+            if answer.status in (400, 409, 413, 422):
+                raise Refused(await _explain(answer))
+            if answer.status not in (200, 201):
+                raise Unavailable(await _explain(answer))
+
+    @asynccontextmanager
+    async def _asking(
+        self,
+        method: str,
+        url: str,
+        timeout: aiohttp.ClientTimeout,
+        headers: dict[str, str],
+        body: bytes | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        try:
+            # A redirect would carry our token to wherever it points.
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                headers=self._headers | headers,
+                timeout=timeout,
+                ssl=self._tls,
+                allow_redirects=False,
+            ) as answer:
+                yield answer
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            where = urlsplit(url).netloc
+            raise Unavailable(f"cloud at {where}: {_cause(error)}") from error
+
+
+def _checked(url: str) -> str:
+    """Refuse a URL that would show the token to anybody on the way."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return url.rstrip("/")
+    if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
+        return url.rstrip("/")
+    raise LocalError(f"cloud URL {url!r}: write one that begins with https://")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.cloud_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise LocalError(f"cloud_ca {settings.cloud_ca}: {error}; name a PEM file") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+async def _read_bounded(answer: aiohttp.ClientResponse) -> bytes:
+    """Read the body, unpacked, up to one octet more than a bundle may have."""
+    data = bytearray()
+    async for chunk in answer.content.iter_chunked(1 << 16):
+        data += chunk
+        if len(data) > BUNDLE_LIMIT:
+            raise Unavailable(f"the cloud's bundle is larger than {BUNDLE_LIMIT:,} bytes")
+    return bytes(data)
+
+
+async def _explain(answer: aiohttp.ClientResponse) -> str:
+    """Say what status the cloud gave, with its own words when it has any."""
+    text = f"cloud answered {answer.status} {answer.reason}"
+    if answer.status in (401, 403):
+        text += "; check cloud_token"
+    try:
+        problem = msgspec.json.decode(await answer.content.read(DETAIL_LIMIT))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return text
+    detail = problem.get("detail") if isinstance(problem, dict) else None
+    return f"{text}: {detail[:200]!r}" if isinstance(detail, str) else text
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
