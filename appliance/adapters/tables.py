@@ -1,0 +1,285 @@
+"""What core.db holds, and what still waits to be in it; used by the store's one thread only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from appliance.call.actions import (
+    DropBinding,
+    ModeChange,
+    SaveBinding,
+    SaveCall,
+    SaveMode,
+    SaveRecord,
+)
+from appliance.call.record import CallRecord
+from appliance.ports import Restored
+
+Saving = SaveBinding | DropBinding | SaveCall | SaveRecord | SaveMode
+
+HELD_RECORDS = 50_000
+"""Records kept in memory while the disk takes none: about 50 MB; reliability asks for 10,000."""
+HELD_CHANGES = 10_000
+KEPT_UPLOADED = 50_000
+"""Uploaded records kept for the admin; quick_check of 100,000 takes 0.12 s of every start."""
+KEPT_IN_ALL = 500_000
+"""Records kept when no cloud ever takes them."""
+KEPT_CHANGES = 10_000
+PRUNE_EVERY = 1000
+"""Records written between two looks at how many there are."""
+SEAL_AFTER = 60.0
+"""Seconds after which a record is uploaded without the counters that should have sealed it."""
+CLOCK_EVERY = 1.0
+"""Seconds between two notes of the time; a power cut makes bindings this much younger at most."""
+ROWS = 100
+"""Rows per statement: the GIL is given up once per statement, and each time costs a wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One instant on all clocks there are."""
+
+    boot: str
+    """Identifier of this run of the kernel; monotonic times compare within one only."""
+    monotonic: float
+    wall: float
+
+
+@dataclass(slots=True)
+class Pending:
+    """The wanted state of all rows not written yet: the latest wins, so memory stays bounded."""
+
+    bindings: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
+    """By AoR and contact; None: to be deleted."""
+    calls: dict[str, bytes] = field(default_factory=dict)
+    records: dict[str, CallRecord] = field(default_factory=dict)
+    mode: bytes | None = None
+    changes: list[tuple[float, ModeChange]] = field(default_factory=list)
+    lost: int = 0
+    """Records given up because memory was full."""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.bindings or self.calls or self.records or self.changes or self.mode is not None
+        )
+
+    def take(self, action: Saving, wall: float) -> None:
+        """Remember what to write."""
+        match action:
+            case SaveBinding():
+                self.bindings[action.aor, action.contact] = action.row
+            case DropBinding():
+                self.bindings[action.aor, action.contact] = None
+            case SaveCall():
+                if action.call_id not in self.records:
+                    self.calls[action.call_id] = action.row
+            case SaveRecord():
+                self._take_record(action.record)
+            case SaveMode():
+                self.mode = action.row
+                if action.change is not None and len(self.changes) < HELD_CHANGES:
+                    self.changes.append((wall, action.change))
+
+    def _take_record(self, record: CallRecord) -> None:
+        self.calls.pop(record.id, None)
+        if record.id not in self.records and len(self.records) >= HELD_RECORDS:
+            del self.records[next(iter(self.records))]
+            self.lost += 1
+        self.records[record.id] = record
+
+
+class Tables:
+    """Write and read one open database; raises sqlite3.Error and then nothing has changed."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._numbers: dict[tuple[str, str], int] = {}
+        """Row numbers of the bindings in the database."""
+        self._last_number = 0
+        self._noted = float("-inf")
+        self._until_prune = 0
+        for number, aor, contact in self._rows("SELECT id, aor, contact FROM binding"):
+            self._numbers[aor, contact] = number
+            self._last_number = max(self._last_number, number)
+
+    def close(self) -> None:
+        """Close the database; the write-ahead log is folded in."""
+        self._connection.close()
+
+    def write(self, pending: Pending, now: Moment) -> int:
+        """Write all of `pending` in one transaction; return how many records had to be pruned.
+
+        Only records that no cloud has taken count as pruned.
+        """
+        with self._transaction():
+            self._write_bindings(pending.bindings)
+            self._write_calls(pending.calls)
+            self._write_records(pending.records, now.wall)
+            self._write_mode(pending)
+            if now.monotonic - self._noted >= CLOCK_EVERY:
+                self._note(now)
+            pruned = self._prune(len(pending.records))
+        for key in [key for key, row in pending.bindings.items() if row is None]:
+            self._numbers.pop(key, None)
+        return pruned
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._noted = float("-inf")
+            if self._connection.in_transaction:  # A full disk may have rolled back by itself.
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _write_bindings(self, bindings: dict[tuple[str, str], bytes | None]) -> None:
+        numbers = self._numbers
+        saved: list[tuple[Any, ...]] = []
+        dropped: list[tuple[Any, ...]] = []
+        for key, row in bindings.items():
+            number = numbers.get(key)
+            if row is None:
+                if number is not None:
+                    dropped.append((number,))
+                continue
+            if number is None:
+                self._last_number += 1
+                number = numbers[key] = self._last_number
+            saved.append((number, *key, row))
+        self._upsert("binding (id, aor, contact, row)", "id", ("row",), saved)
+        self._delete("binding", "id", dropped)
+
+    def _write_calls(self, calls: dict[str, bytes]) -> None:
+        self._upsert("call (id, row)", "id", ("row",), list(calls.items()))
+
+    def _write_records(self, records: dict[str, CallRecord], wall: float) -> None:
+        pack = msgspec.msgpack.encode
+        rows = [(r.id, r.started, r.sealed, wall, pack(r)) for r in records.values()]
+        columns = ("started", "sealed", "saved", "row")
+        self._upsert("record (id, started, sealed, saved, row)", "id", columns, rows)
+        self._delete("call", "id", [(key,) for key in records])
+
+    def _write_mode(self, pending: Pending) -> None:
+        if pending.mode is not None:
+            self._upsert("mode (id, row)", "id", ("row",), [(1, pending.mode)])
+        for at, change in pending.changes:
+            self._connection.execute(
+                "INSERT INTO mode_change (at, before, after, reason) VALUES (?, ?, ?, ?)",
+                (at, change.before, change.after, change.reason),
+            )
+            self._connection.execute(
+                "DELETE FROM mode_change WHERE number <= last_insert_rowid() - ?", (KEPT_CHANGES,)
+            )
+
+    def _note(self, now: Moment) -> None:
+        row = (1, now.boot, now.monotonic, now.wall)
+        columns = ("boot", "monotonic", "wall")
+        self._upsert("clock (id, boot, monotonic, wall)", "id", columns, [row])
+        self._noted = now.monotonic
+
+    def _prune(self, written: int) -> int:
+        self._until_prune -= written
+        if self._until_prune > 0 or not written:
+            return 0
+        self._until_prune = PRUNE_EVERY
+        newest = "(SELECT max(number) FROM record)"
+        self._connection.execute(
+            f"DELETE FROM record WHERE uploaded IS NOT NULL AND number <= {newest} - ?",
+            (KEPT_UPLOADED,),
+        )
+        return self._connection.execute(
+            f"DELETE FROM record WHERE number <= {newest} - ?", (KEPT_IN_ALL,)
+        ).rowcount
+
+    def _upsert(
+        self, into: str, key: str, columns: Iterable[str], rows: list[tuple[Any, ...]]
+    ) -> None:
+        change = ", ".join(f"{column} = excluded.{column}" for column in columns)
+        for part in _parts(rows):
+            mark = f"({', '.join('?' * len(part[0]))})"
+            self._connection.execute(
+                f"INSERT INTO {into} VALUES {', '.join([mark] * len(part))}"
+                f" ON CONFLICT ({key}) DO UPDATE SET {change}",
+                [value for row in part for value in row],
+            )
+
+    def _delete(self, table: str, key: str, rows: list[tuple[Any, ...]]) -> None:
+        for part in _parts(rows):
+            marks = ", ".join("?" * len(part))
+            self._connection.execute(
+                f"DELETE FROM {table} WHERE {key} IN ({marks})", [value for (value,) in part]
+            )
+
+    # What is read.
+
+    def restored(self, now: Moment) -> Restored:
+        """Return what the last process left."""
+        mode = self._connection.execute("SELECT row FROM mode").fetchone()
+        return Restored(
+            bindings=tuple(row for (row,) in self._rows("SELECT row FROM binding")),
+            calls=tuple(row for (row,) in self._rows("SELECT row FROM call")),
+            mode=mode[0] if mode else None,
+            offset=self._offset(now),
+        )
+
+    def _offset(self, now: Moment) -> float:
+        """Return what carries monotonic times of the last note onto today's clock."""
+        row = self._connection.execute("SELECT boot, monotonic, wall FROM clock").fetchone()
+        if row is None or row[0] == now.boot:
+            return 0.0
+        then = Moment(*row)
+        # A box without a battery wakes up in 1970 (reliability 5): then no time has passed at all,
+        # which keeps a phone reachable for one expiry too long at worst.
+        away = max(0.0, now.wall - then.wall)
+        return now.monotonic - away - then.monotonic
+
+    def records(
+        self, limit: int = 100, since: float | None = None, call_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return records, latest start first, as maps with `uploaded` (Unix time or None)."""
+        found = self._rows(
+            "SELECT row, uploaded FROM record WHERE started >= ? AND (?2 IS NULL OR id = ?2)"
+            " ORDER BY started DESC, number DESC LIMIT ?3",
+            (since if since is not None else float("-inf"), call_id, limit),
+        )
+        return [{**msgspec.msgpack.decode(row), "uploaded": uploaded} for row, uploaded in found]
+
+    def pending_records(self, wall: float, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the oldest records that the cloud has not got, as maps."""
+        found = self._rows(
+            "SELECT row FROM record WHERE uploaded IS NULL AND (sealed OR abs(? - saved) > ?)"
+            " ORDER BY number LIMIT ?",
+            (wall, SEAL_AFTER, limit),
+        )
+        return [{**msgspec.msgpack.decode(row), "sealed": True} for (row,) in found]
+
+    def mark_uploaded(self, ids: Iterable[str], wall: float) -> int:
+        """Remember that the cloud has got these; return how many were news."""
+        update = "UPDATE record SET uploaded = ? WHERE id = ? AND uploaded IS NULL"
+        with self._transaction():
+            return sum(self._connection.execute(update, (wall, key)).rowcount for key in ids)
+
+    def mode_history(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Return changes of mode, latest first."""
+        found = self._rows(
+            "SELECT at, before, after, reason FROM mode_change ORDER BY number DESC LIMIT ?",
+            (limit,),
+        )
+        return [dict(zip(("at", "before", "after", "reason"), row, strict=True)) for row in found]
+
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, values).fetchall()
+
+
+def _parts(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    for start in range(0, len(rows), ROWS):
+        yield rows[start : start + ROWS]
