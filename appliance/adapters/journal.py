@@ -1,0 +1,66 @@
+"""Notices to the journal, and what systemd wants to hear of a service."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from appliance.call.actions import Notice
+
+PRIORITIES = {"info": 6, "warning": 4, "alarm": 1, "error": 3}
+"""syslog's numbers (RFC 5424, 6.2.1): an alarm wants a human at once."""
+LONGEST = 2000
+"""Characters of one line; a longer one is text from the wire, not ours."""
+
+
+class Journal:
+    """Write one line per notice to standard error; safe in every thread."""
+
+    def __init__(self, write: Callable[[str], object] = sys.stderr.write) -> None:
+        self._write = write
+        # systemd names the device and inode of the socket it reads from; only then is a priority
+        # prefix understood (sd-daemon(3)).
+        self._prefixed = "JOURNAL_STREAM" in os.environ
+        self.counts = dict.fromkeys(PRIORITIES, 0)
+        """Notices by severity since the start."""
+
+    def notice(self, notice: Notice) -> None:
+        """Write `<4>WARNING topic text`."""
+        severity = notice.severity if notice.severity in PRIORITIES else "error"
+        self.counts[severity] += 1
+        self._line(severity, f"{notice.topic} {notice.text}")
+
+    def fault(self, where: str, trace: str) -> None:
+        """Write a bug of ours with its traceback, a line each so that priorities hold."""
+        self.counts["error"] += 1
+        for line in (where, *trace.rstrip().splitlines()):
+            self._line("error", f"runtime.bug {line}")
+
+    def _line(self, severity: str, text: str) -> None:
+        # Text may quote the wire: a line break there must not forge a line here.
+        shown = text[:LONGEST].encode("unicode_escape").decode("ascii")
+        prefix = f"<{PRIORITIES[severity]}>" if self._prefixed else ""
+        self._write(f"{prefix}{severity.upper()} {shown}\n")
+
+
+def tell_systemd(state: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Send `READY=1`, `STOPPING=1`, `WATCHDOG=1` or `STATUS=...`; does nothing without systemd.
+
+    The protocol is one datagram (sd_notify(3)), so no library is needed for it.
+    """
+    path = environment.get("NOTIFY_SOCKET", "")
+    if path[:1] not in ("/", "@"):
+        return
+    address = f"\0{path[1:]}" if path[0] == "@" else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+        sender.setblocking(False)
+        sender.sendto(state.encode(), address)
+
+
+def watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    """Return how often systemd wants to hear from us, halved for safety, seconds; None: never."""
+    text = environment.get("WATCHDOG_USEC", "")
+    return int(text) / 2e6 if text.isdigit() and int(text) > 0 else None
