@@ -92,7 +92,8 @@ class ClientTransaction(Transaction):
 
     def _send_cancel(self, now: float, message: Message | None) -> None:
         cancel = self._alike("CANCEL")
-        cancel.headers += self._cancelling or ()
+        for name, value in self._cancelling or ():
+            cancel.add(name, value)
         self._arm("cancel unanswered", now + TIMEOUT)
         branch = self._key.partition(" ")[0]
         ClientTransaction(self._room, cancel, self.flow, branch, _NOBODY).step("start", now)

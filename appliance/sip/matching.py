@@ -61,6 +61,8 @@ class Transactions:
         self._most_clients = most_clients
         self._most_answered = most_answered
         self._swept = float("-inf")
+        self._new: Request | None = None
+        self._new_key = ""
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers) + len(self._answered)
@@ -77,6 +79,7 @@ class Transactions:
         key = server_key(request)
         found = self._answered.get(key) or self._servers.get(key)
         if found is None:
+            self._new, self._new_key = request, key
             return False
         found.step("request", now)
         return True
@@ -86,14 +89,13 @@ class Transactions:
 
         Raises RemoteError(503) at the cap, except for what makes work less.
         """
-        if self.seen(request, flow, now):
+        if request is not self._new and self.seen(request, flow, now):
             return None
+        self._new, key = None, self._new_key
         method = request.method
         if len(self._servers) >= self._most_servers and method not in _ALWAYS:
             self._make_room(now)
-        tx = ServerTransaction(
-            self._room, request, reply_flow(request, flow), server_key(request), now
-        )
+        tx = ServerTransaction(self._room, request, reply_flow(request, flow), key, now)
         if method == "INVITE" and request.to.tag is None:
             tx.expect_merges(_merge_key(request))
         elif method == "CANCEL":

@@ -111,10 +111,10 @@ class ServerTransaction(Transaction):
 
     def _keep_answer(self, now: float, message: Message | None) -> None:
         self._request = None
-        if not self.flow.reliable:
+        if self.flow.transport == "UDP":
             del self._shelf[self._key]
-            self._shelf = self._room.answered
-            self._shelf[self._key] = self
+            self._shelf = shelf = self._room.answered
+            shelf[self._key] = self
         self._linger("timer J", now)
 
 
