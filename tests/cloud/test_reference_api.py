@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from reference_trial import reference_cloud, site_bundle
 
 from appliance.bundle import decode
+from tests.cloud.reference_trial import reference_cloud, site_bundle
 
 Script = Callable[[Any, Callable[..., Any]], Awaitable[None]]
 

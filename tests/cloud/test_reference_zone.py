@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reference_trial import reference_cloud
 
 from appliance.cloud.reference.faults import ZoneOrder
 from appliance.cloud.reference.phone_link import Link, Server, connect
 from appliance.errors import Unavailable
 from appliance.sip.framing import parse
+from tests.cloud.reference_trial import reference_cloud
 
 TRANSPORTS = ("UDP", "TCP", "TLS")
 SOON = 1.0

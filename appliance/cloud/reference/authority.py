@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from appliance.cloud.reference.private_file import write_private
 from appliance.errors import LocalError
+from appliance.files import write_durably
 
 AUTHORITY_DAYS = 3650
 SERVER_DAYS = 397
@@ -34,7 +34,7 @@ class Authority:
         if not (self.file.exists() and key_file.exists()):
             folder.mkdir(parents=True, exist_ok=True)
             key, certificate = _make_authority()
-            write_private(key_file, _key_pem(key))
+            write_durably(key_file, _key_pem(key))
             self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         self._key, self._certificate = _read_authority(self.file, key_file)
 
@@ -54,7 +54,7 @@ class Authority:
         certificate = self._sign(name, hosts, key, expired)
         file = self._folder / f"{name}.pem"
         chain = certificate.public_bytes(serialization.Encoding.PEM) + self.file.read_bytes()
-        write_private(file, _key_pem(key) + chain)
+        write_durably(file, _key_pem(key) + chain)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(file)

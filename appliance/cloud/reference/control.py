@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from appliance.cloud.reference.private_file import write_private
 from appliance.errors import LocalError, Unavailable
+from appliance.files import write_durably
 
 ACCESS_FILE = "access.json"
 TIMEOUT = 10.0
@@ -33,7 +33,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     def save(self, folder: Path) -> None:
         """Write it into the cloud's folder."""
-        write_private(folder / ACCESS_FILE, msgspec.json.format(msgspec.json.encode(self)))
+        write_durably(folder / ACCESS_FILE, msgspec.json.format(msgspec.json.encode(self)))
 
     @classmethod
     def read(cls, folder: Path) -> Access:

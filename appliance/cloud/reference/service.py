@@ -15,11 +15,11 @@ from appliance.cloud.reference.api import Api
 from appliance.cloud.reference.authority import Authority
 from appliance.cloud.reference.control import Access
 from appliance.cloud.reference.ledger import Ledger
-from appliance.cloud.reference.private_file import write_private
 from appliance.cloud.reference.site import SiteFile
 from appliance.cloud.reference.zone import Zone
 from appliance.cloud.reference.zone_registrar import ZoneRegistrar
 from appliance.errors import LocalError
+from appliance.files import write_durably
 
 EVERYWHERE = ("0.0.0.0", "::")
 
@@ -148,5 +148,5 @@ class ReferenceCloud:
 def _token(file: Path) -> str:
     """Return the token in a file, made at first use."""
     if not file.exists():
-        write_private(file, secrets.token_urlsafe(24).encode())
+        write_durably(file, secrets.token_urlsafe(24).encode())
     return file.read_text(encoding="ascii").strip()

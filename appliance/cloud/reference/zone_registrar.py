@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from appliance.bundle import Bundle, Credential, User
 from appliance.errors import RemoteError
-from appliance.sip.credentials import Challenge, Credentials
-from appliance.sip.digest import Nonces, verify
+from appliance.sip.credentials import Credentials
+from appliance.sip.digest import Nonces, challenge, verify
 from appliance.sip.flow import Flow
 from appliance.sip.headers import STAR, NameAddr
 from appliance.sip.message import Request, Response
@@ -135,17 +135,13 @@ class ZoneRegistrar:
         token = hashlib.blake2s(
             f"{request.call_id} {request.cseq}".encode(), key=self._key, digest_size=8
         ).hexdigest()
-        fields = {
-            "realm": bundle.site.realm,
-            "nonce": self._nonces.issue(now, token),
-            "qop": "auth",
-        }
-        if stale:
-            fields["stale"] = "true"
-        headers = [
-            ("WWW-Authenticate", str(Challenge("digest", {**fields, "algorithm": algorithm})))
-            for algorithm in bundle.policies.digest_algorithms
-        ]
+        values = challenge(
+            bundle.site.realm,
+            self._nonces.issue(now, token),
+            bundle.policies.digest_algorithms,
+            stale,
+        )
+        headers = [("WWW-Authenticate", value) for value in values]
         return self._respond(request, 401, headers)
 
     def _bind(self, request: Request, user: str, flow: Flow, now: float) -> None:
