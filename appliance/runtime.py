@@ -1,0 +1,310 @@
+"""Runs the core: hands it what happens, performs what it asks, in order, and keeps its one timer.
+
+Here is the only `except Exception`: a bug met by one message costs that message, never the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from time import monotonic
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from appliance.adapters.ipc import IpcPeer
+from appliance.adapters.journal import Journal
+from appliance.adapters.store import Store
+from appliance.bundle import BUNDLE_LIMIT, Bundle, decode
+from appliance.call.actions import (
+    Action,
+    Close,
+    DropBinding,
+    DropRelay,
+    Notice,
+    ProbeZone,
+    PutRelay,
+    SaveBinding,
+    SaveCall,
+    SaveMode,
+    SaveRecord,
+    Send,
+)
+from appliance.call.events import MediaEvent, ZoneAnswer
+from appliance.errors import HoldfastError, LocalError
+from appliance.ports import MediaPlane, Wire, ZoneProber
+from appliance.sip.flow import Flow
+
+TRACEBACKS = 100
+"""Tracebacks written since the start; what comes after is only counted, or it would fill the disk.
+"""
+LARGEST_LIST = 2000
+"""Rows of one answer; more are asked for in parts."""
+SHORTEST_SLEEP = 0.001
+"""Seconds; the loop's clock has milliseconds only."""
+
+
+class Decider(Protocol):
+    """The core as the runtime knows it; `core.Core` fulfils it."""
+
+    def start(self, now: float) -> list[Action]:
+        """Begin."""
+        ...
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
+        """Take one whole message."""
+        ...
+
+    def lost(self, flow: Flow, now: float) -> list[Action]:
+        """Take the end of a stream connection."""
+        ...
+
+    def expire(self, now: float) -> list[Action]:
+        """Do what is due."""
+        ...
+
+    def deadline(self) -> float | None:
+        """Return when something is due next."""
+        ...
+
+    def zone_answered(self, answer: ZoneAnswer, now: float) -> list[Action]:
+        """Take the outcome of a `ProbeZone`."""
+        ...
+
+    def media_event(self, event: MediaEvent, now: float) -> list[Action]:
+        """Take what the media plane tells."""
+        ...
+
+    def apply(self, bundle: Bundle, now: float) -> list[Action]:
+        """Serve this bundle from now on."""
+        ...
+
+    def command(self, name: str, arguments: dict[str, Any], now: float) -> tuple[Any, list[Action]]:
+        """Carry out one command; raises LocalError for an unknown one."""
+        ...
+
+
+class Runtime:
+    """Join one core with the world; fulfils `ports.Inbox`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        core: Decider,
+        store: Store,
+        media: MediaPlane,
+        prober: ZoneProber,
+        journal: Journal,
+    ) -> None:
+        self._loop = loop
+        self._core = core
+        self._store = store
+        self._journal = journal
+        self._send: Callable[[Flow, bytes], None] = _nowhere
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = math.inf
+        self._bundle: Bundle | None = None
+        self._statistics: Callable[[], dict[str, Any]] = dict
+        self.messages = 0
+        """SIP messages received since the start."""
+        self.faults = 0
+        """Bugs met since the start."""
+        self._performers: dict[type[Any], Callable[[Any], None]] = {
+            Send: lambda action: self._send(action.flow, action.data),
+            PutRelay: lambda action: media.put(action.relay),
+            DropRelay: lambda action: media.drop(action.key),
+            SaveBinding: store.save,
+            DropBinding: store.save,
+            SaveCall: store.save,
+            SaveRecord: store.save,
+            SaveMode: store.save,
+            ProbeZone: lambda a: prober.probe(a.zone, a.timeout, self._zone_answered),
+            Notice: journal.notice,
+        }
+        media.on_event(self._media_event)
+
+    def start(self, wire: Wire, statistics: Callable[[], dict[str, Any]] = dict) -> None:
+        """Begin to run the core; `statistics` is added to the answer to `status`."""
+        self._send = wire.send
+        self._performers[Close] = lambda action: wire.close(action.flow)
+        self._statistics = statistics
+        self._act("start", self._core.start)
+
+    def stop(self) -> None:
+        """Let no timer fire any more."""
+        self._disarm()
+
+    def apply(self, bundle: Bundle) -> None:
+        """Serve this bundle from now on; raises LocalError when the core refuses it."""
+        self._perform(self._core.apply(bundle, monotonic()))
+        self._bundle = bundle
+        self.settled()
+
+    # What happens. Every entry looks at the timer when it is done; messages do once per batch.
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> None:
+        """Take one datagram or one whole message of a stream."""
+        self.messages += 1
+        try:
+            # The way of nearly every message, kept free of calls: see benchmarks/adapter_udp.py.
+            for action in self._core.receive(data, flow, now):
+                if type(action) is Send:
+                    self._send(action.flow, action.data)
+                else:
+                    self._do(action)
+        except Exception:
+            self._fault(f"a message from {flow}: {data[:200]!r}")
+
+    def lost(self, flow: Flow) -> None:
+        """Learn that a stream connection ended, or could not be made."""
+        self._act(f"lost {flow}", lambda now: self._core.lost(flow, now))
+
+    def settled(self) -> None:
+        """Look when the core wants to be called next."""
+        deadline = self._core.deadline()
+        if deadline is not None and deadline < self._armed:
+            self._disarm()
+            self._armed = deadline
+            wait = max(SHORTEST_SLEEP, deadline - monotonic())
+            self._timer = self._loop.call_later(wait, self._expire)
+
+    def _expire(self) -> None:
+        self._timer, self._armed = None, math.inf
+        self._act("expire", self._core.expire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._armed = None, math.inf
+
+    def _zone_answered(self, answer: ZoneAnswer) -> None:
+        self._act(f"{answer}", lambda now: self._core.zone_answered(answer, now))
+
+    def _media_event(self, event: MediaEvent) -> None:
+        self._act(f"{event}", lambda now: self._core.media_event(event, now))
+
+    def _act(self, what: str, act: Callable[[float], Iterable[Action]]) -> None:
+        try:
+            self._perform(act(monotonic()))
+        except Exception:
+            self._fault(what)
+        self.settled()
+
+    def _perform(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        """Perform one action; what goes wrong with it does not keep the next from happening."""
+        try:
+            self._performers[type(action)](action)
+        except Exception:
+            self._fault(f"the action {type(action).__name__}")
+
+    def _fault(self, where: str) -> None:
+        self.faults += 1
+        if self.faults <= TRACEBACKS:
+            self._journal.fault(where, traceback.format_exc())
+
+    # What our other processes ask.
+
+    async def command(self, name: str, arguments: dict[str, Any], peer: IpcPeer) -> Any:
+        """Carry out one command; raises LocalError or Unavailable with what to tell."""
+        try:
+            act = COMMANDS.get(name)
+            if act is not None:
+                return await act(self, arguments)
+            return self._ask_core(name, arguments)
+        except HoldfastError:
+            raise
+        except msgspec.ValidationError as error:
+            raise LocalError(f"{name}: {error}") from error
+        except Exception as error:
+            self._fault(f"the command {name}")
+            raise LocalError(f"{name} met a bug of ours; the journal tells more") from error
+
+    def _ask_core(self, name: str, arguments: dict[str, Any]) -> Any:
+        result, actions = self._core.command(name, arguments, monotonic())
+        self._perform(actions)
+        self.settled()
+        if name == "status":
+            own = {"messages": self.messages, "faults": self.faults}
+            return {**result, **own, "notices": self._journal.counts, **self._statistics()}
+        return result
+
+    async def _records(self, arguments: dict[str, Any]) -> Any:
+        asked = msgspec.convert(arguments, _Records)
+        return await self._store.records(asked.limit, asked.since, asked.call_id)
+
+    async def _pending(self, arguments: dict[str, Any]) -> Any:
+        return await self._store.pending_records(msgspec.convert(arguments, _Limited).limit)
+
+    async def _uploaded(self, arguments: dict[str, Any]) -> Any:
+        return await self._store.mark_uploaded(msgspec.convert(arguments, _Ids).ids)
+
+    async def _history(self, arguments: dict[str, Any]) -> Any:
+        return await self._store.mode_history(msgspec.convert(arguments, _Limited).limit)
+
+    async def _apply_file(self, arguments: dict[str, Any]) -> Any:
+        path = msgspec.convert(arguments, _File).path
+        # In a thread: reading and checking 10,000 users takes longer than a call may wait.
+        self.apply(await asyncio.to_thread(read_bundle, path))
+        return await self._bundle_info({})
+
+    async def _bundle_info(self, arguments: dict[str, Any]) -> Any:
+        bundle = self._bundle
+        if bundle is None:
+            return None
+        return {
+            "version": bundle.version,
+            "issued": bundle.issued,
+            "site": bundle.site.id,
+            "name": bundle.site.name,
+            "users": len(bundle.users),
+            "devices": len(bundle.devices),
+        }
+
+
+class _Limited(msgspec.Struct, frozen=True):
+    limit: Annotated[int, Meta(ge=1, le=LARGEST_LIST)] = 100
+
+
+class _Records(_Limited, frozen=True):
+    since: float | None = None
+    call_id: str | None = None
+
+
+class _Ids(msgspec.Struct, frozen=True):
+    ids: list[str]
+
+
+class _File(msgspec.Struct, frozen=True):
+    path: str
+
+
+COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
+    "records": Runtime._records,
+    "records.pending": Runtime._pending,
+    "records.uploaded": Runtime._uploaded,
+    "mode.history": Runtime._history,
+    "bundle.apply": Runtime._apply_file,
+    "bundle.info": Runtime._bundle_info,
+}
+"""What is answered here; all other commands are the core's (`core.COMMANDS`)."""
+
+
+def read_bundle(path: str) -> Bundle:
+    """Read and check a bundle file; raises LocalError with everything that is wrong with it."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(BUNDLE_LIMIT + 1)
+    except OSError as error:
+        raise LocalError(f"bundle {path}: {error.strerror}") from error
+    return decode(data)
+
+
+def _nowhere(flow: Flow, data: bytes) -> None:
+    """Stand for the wire until there is one."""
