@@ -149,7 +149,7 @@ class PhoneCall:
             return
         try:
             if self.dialog is not None:
-                self.dialog.check_remote(request.cseq.number)
+                self.dialog.check_remote(request)
             answer(tx, request, link)
         except RemoteError as error:
             self._respond(tx, request, error.status, link)
