@@ -27,7 +27,6 @@ _content_lengths = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
 ).findall
 _line_breaks = re.compile(rb"(?:\r\n)*").match
-_folds = re.compile(r"[ \t]*\r\n[ \t]+").sub
 _SALVAGED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
 
 
@@ -56,16 +55,15 @@ def parse(data: bytes) -> Request | Response:
 def _parse(head: bytes, body: bytes) -> Request | Response:
     if len(head) > MAX_HEAD:
         raise RemoteError(513, "The headers are too long")
-    text = _decode(head).removesuffix("\r\n")
-    lines = text.split("\r\n")
-    breaks = len(lines) - 1
-    if text.count("\n") != breaks or text.count("\r") != breaks:
+    lines = _decode(head).split("\r\n")
+    text = "".join(lines)
+    if "\n" in text or "\r" in text:
         scan.malformed("A line ends in something else than CR LF")
-    if "\n " in text or "\n\t" in text:
-        lines = _unfold(text)
-    if len(lines) > MAX_HEADERS + 1:
-        scan.malformed("Too many headers")
-    message = _start(lines[0], _headers(lines))
+    start = lines.pop(0)
+    if lines and not lines[-1]:
+        lines.pop()
+    message = _start(start)
+    _fill(message, lines)
     message.body = _body(message, body)
     return message
 
@@ -78,24 +76,50 @@ def _decode(head: bytes) -> str:
         return head.decode("latin-1")
 
 
-def _unfold(text: str) -> list[str]:
-    return _folds(" ", text).split("\r\n")
+def _fill(message: Message, lines: list[str]) -> None:
+    """Store the headers: by name alone where none comes twice, as nearly always."""
+    if len(lines) > MAX_HEADERS:
+        scan.malformed("Too many headers")
+    known = KNOWN
+    try:
+        index = {known[name]: text.strip() for name, text in [s.split(":", 1) for s in lines]}
+    except (KeyError, ValueError):
+        headers = _headers(lines)
+    else:
+        if len(index) == len(lines):
+            message.index = index
+            message.repeats = False
+            return
+        headers = [(known[name], text.strip()) for name, text in [s.split(":", 1) for s in lines]]
+    message.headers = headers
+    if len(message.all("Via")) > MAX_VIAS:
+        scan.malformed("Too many Via headers")
 
 
 def _headers(lines: list[str]) -> list[Header]:
+    """Read lines of any spelling, folded ones too."""
     headers: list[Header] = []
-    known = KNOWN.get
-    append = headers.append
-    try:
-        for line in lines[1:]:
-            name, value = line.split(":", 1)
-            append((known(name) or canonical(name), value.strip(" \t")))
-    except ValueError:
-        scan.malformed("A header line has no colon")
+    for line in _unfolded(lines):
+        name, colon, value = line.partition(":")
+        if not colon:
+            scan.malformed("A header line has no colon")
+        headers.append((canonical(name), value.strip()))
     return headers
 
 
-def _start(line: str, headers: list[Header]) -> Request | Response:
+def _unfolded(lines: list[str]) -> list[str]:
+    whole: list[list[str]] = []
+    for line in lines:
+        if line[:1] not in (" ", "\t"):
+            whole.append([line])
+        elif whole:
+            whole[-1].append(line.strip())
+        else:
+            scan.malformed("The first header line is a continuation")
+    return [" ".join(pieces) for pieces in whole]
+
+
+def _start(line: str) -> Request | Response:
     words = line.split(" ", 2)
     if len(words) != 3:
         scan.malformed("Bad start line")
@@ -103,31 +127,42 @@ def _start(line: str, headers: list[Header]) -> Request | Response:
     if third == _VERSION:
         if not scan.is_token(first) or not second or "<" in second:
             scan.malformed("Bad request line")
-        return Request(first, second, headers)
+        return _request(first, second)
     if first.upper() == _VERSION:
         if len(second) != 3 or not "100" <= second <= "699" or not second.isdigit():
             scan.malformed("Bad status line")
-        return Response(int(second), third, headers)
-    return _other_version(first, second, third, headers)
+        response = Response.__new__(Response)
+        response.status = int(second)
+        response.reason = third
+        return response
+    return _other_version(first, second, third)
 
 
-def _other_version(first: str, second: str, third: str, headers: list[Header]) -> Request:
+def _request(method: str, uri: str) -> Request:
+    """Make a request whose headers are still to be filled in."""
+    request = Request.__new__(Request)
+    request.method = method
+    request.uri = uri
+    return request
+
+
+def _other_version(first: str, second: str, third: str) -> Request:
     name, _, number = third.upper().partition("/")
     if name != "SIP" or not number.replace(".", "", 1).isdigit():
         scan.malformed("Bad request line")
     if number != "2.0":
         raise RemoteError(505, "Only SIP/2.0 is spoken here")
-    return Request(first, second, headers)
+    return _request(first, second)
 
 
 def _body(message: Message, body: bytes) -> bytes:
-    lengths = message.all("Content-Length")
-    if not lengths:
+    text = message.index.get("Content-Length")
+    if text is None:
         length = len(body)
-    elif len(lengths) > 1:
+    elif message.repeats and len(message.all("Content-Length")) > 1:
         scan.malformed("Content-Length is there twice")
     else:
-        length = scan.number(lengths[0], "Content-Length", 2**32 - 1)
+        length = scan.number(text, "Content-Length", 2**32 - 1)
     if length > len(body):
         scan.malformed("Content-Length is larger than the message")
     if length > MAX_BODY:
@@ -137,12 +172,12 @@ def _body(message: Message, body: bytes) -> bytes:
 
 def _salvage(head: bytes) -> Request | None:
     """Return what an answer needs, or None for a response and for what has no Via."""
-    lines = _unfold(_decode(head[:MAX_HEAD]))
+    lines = _decode(head[:MAX_HEAD]).split("\r\n")
     words = lines[0].split()
     if not words or words[0].upper().startswith("SIP/") or not scan.is_token(words[0]):
         return None
     headers: list[Header] = []
-    for line in lines[1 : MAX_HEADERS + 1]:
+    for line in _unfolded(lines[1 : MAX_HEADERS + 1]):
         name, _, value = line.partition(":")
         known = KNOWN.get(name.strip(" \t").lower())
         if known in _SALVAGED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.errors import RemoteError
 from appliance.sip.message import Message, Request, Response
+from appliance.sip.plain import read_plain
 from appliance.sip.scan import malformed
 from appliance.sip.uri import SipUri
 
@@ -53,8 +54,11 @@ def check_request(
 
 def _check_shape(request: Request) -> None:
     """Make sure that what every answer copies is there once, and all we act on can be read."""
-    if len(request.index) != len(request.headers):
+    if request.repeats:
         _check_once(request)
+    elif read_plain(request, request.uri):
+        _ = request.contacts
+        return
     if request.via.branch == _BARE_COOKIE:
         malformed("The branch names no transaction")
     _ = request.from_, request.to, request.call_id, request.cseq
@@ -118,8 +122,11 @@ def check_response(response: Response) -> bool:
     More than one Via means it was meant for another element (RFC 3261, section 8.1.3.3).
     """
     try:
-        if len(response.index) != len(response.headers):
+        if response.repeats:
             _check_once(response)
+        elif read_plain(response, ""):
+            _ = response.contacts
+            return True
         _ = response.from_, response.to, response.call_id, response.cseq, response.contacts
         return len(response.vias) == 1
     except RemoteError:
