@@ -229,4 +229,3 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "calls": Core._calls,
 }
 """What the admin process may ask; records and bundle files are the store's and runtime's."""
-

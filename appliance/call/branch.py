@@ -9,9 +9,9 @@ from appliance.call.context import ALLOW, CallContext, contact_uri
 from appliance.call.leg import SDP, Asked, Leg, LegOwner
 from appliance.call.steps import Target
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog
-from appliance.sip.headers import RAck
 from appliance.sip.matching import ClientTransaction
 from appliance.sip.message import Request, Response
+from appliance.sip.values import RAck
 
 COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 """Reason of the CANCEL to phones that lost the race: no missed call on their screens (RFC 3326)."""
@@ -151,8 +151,7 @@ class Branch(Leg):
                 self._hang_up(self._new_dialog(response), response, now)
             return
         dialog = self._early.get(tag) or self._new_dialog(response)
-        dialog.state = DialogState.CONFIRMED
-        dialog.refresh_target(response)
+        dialog.confirm(response)
         if self._cancelled or self.ended:
             self._hang_up(dialog, response, now)
             self._over(487, now)

@@ -48,7 +48,7 @@ class Bridge:
             else:
                 act(self, leg, request, tx, now)
         except RemoteError as error:
-            leg.refuse(tx, error.status, now)
+            leg.refuse(tx, error.status, now, list(error.headers))
         except Unavailable:
             leg.refuse(tx, 503, now)
 
@@ -100,9 +100,10 @@ class Bridge:
             leg.accept(tx, now, leg.told.encode(), headers)  # a refresh: no news for the other
             return
         offer = parse_offer(request.body)
+        before = other.told
         body = self._pass_offer(offer, leg, other) if offer is not None else b""
         leg.invited = tx
-        other.reinvite(now, body, self._answerer(leg, other, offer, tx, headers))
+        other.reinvite(now, body, self._answerer(leg, other, offer, tx, headers, before))
 
     def _answerer(
         self,
@@ -111,8 +112,13 @@ class Bridge:
         offer: Session | None,
         tx: ServerTransaction,
         headers: Headers,
+        before: Session | None,
     ) -> Callable[[Response | None, int, float], None]:
-        """Return what to do with the other's answer to the offer of `leg`."""
+        """Return what to do with the other's answer to the offer of `leg`.
+
+        An offer that is refused changes nothing (RFC 3261, 14.1), so `before`, what the other was
+        told last, counts again.
+        """
 
         def answered(response: Response | None, status: int, now: float) -> None:
             if response is None or status in GONE:
@@ -120,6 +126,7 @@ class Bridge:
                 self._call.lapsed(other, "the phone did not answer a re-INVITE", now)
                 return
             if status >= 300:
+                other.told = before
                 leg.refuse(tx, status if status not in (401, 407) else 488, now)
                 return
             try:
@@ -165,8 +172,9 @@ class Bridge:
             return
         headers = leg.timer.accept(request, now)
         offer = Session.parse(request.body)
+        before = other.told
         body = self._pass_offer(offer, leg, other)
-        other.reinvite(now, body, self._answerer(leg, other, offer, tx, headers))
+        other.reinvite(now, body, self._answerer(leg, other, offer, tx, headers, before))
 
     # -- what is simply passed on -------------------------------------------------------------
 

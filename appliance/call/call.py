@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -18,7 +19,7 @@ from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.record import CallRecord, RecordDraft, outcome_of
 from appliance.call.steps import Outcome, Plan, Reject, Ring, Step
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_offer
+from appliance.sdp.offer_answer import check_offer, is_hold
 from appliance.sdp.session import Session
 from appliance.sip.flow import Flow
 from appliance.sip.matching import ServerTransaction
@@ -59,8 +60,10 @@ class Call:
         dialled: str,
         mode: str,
         now: float,
+        over: Callable[[Call, bool], None],
     ) -> None:
         self.context = context
+        self._over = over
         self.id = context.identifiers.token()
         self.caller = Caller(context, self, flow, party.extension, invite)
         self.party = party
@@ -92,24 +95,20 @@ class Call:
         self._seal_timer: Timer | None = None
         self._bridge: Bridge | None = None
 
-    @property
-    def forgotten(self) -> bool:
-        """Tell whether nothing more is to come."""
-        return self.state is CallState.ENDED and self.draft.record.sealed
-
     # -- the plan ---------------------------------------------------------------------------
 
     def start(self, plan: Plan, now: float) -> None:
         """Check the offer and take the plan's first step."""
         self._save()
         try:
+            self.caller.timer.check(self.caller.invite.request)
             self._offer = parse_offer(self.caller.invite.request.body)
             if self._offer is not None:
                 check_offer(self._offer, self.context.policies.srtp)
                 self.caller.heard = self._offer
                 self.caller.offered = self.caller.invite.request.body
         except RemoteError as error:
-            self._reject(error.status, error.reason, now)
+            self._reject(error.status, error.reason, now, list(error.headers))
             return
         self._plan = plan
         self._perform(next(plan), now)
@@ -152,10 +151,10 @@ class Call:
                 body = b""
                 if self._offer is not None:
                     body = self.media.offer(self._offer, self.caller, branch, CALLEE)
-            except Unavailable as error:
+                branch.invite(now, body)
+            except (RemoteError, Unavailable) as error:
                 self._reject(503, str(error), now)
                 return
-            branch.invite(now, body)
 
     def _nobody_answered(self, now: float) -> None:
         self._stop_ringing(now)
@@ -220,6 +219,7 @@ class Call:
             outcome="answered",
             status=200,
         )
+        self._over(self, False)
         self._save()
 
     def _pass_answer(self, branch: Branch, response: Response) -> bytes:
@@ -234,14 +234,10 @@ class Call:
 
     def declined(self, branch: Branch, status: int, now: float) -> None:
         """Go on when the last phone has said no; a 6xx ends the ringing at once."""
-        if self.state is not CallState.RINGING:
+        if self.state is not CallState.RINGING or self._ring_timer is None:
             return
         self._best = better(self._best, status)
-        if status >= 600:
-            self._stop_ringing(now, but=branch)
-        elif any(other.alive for other in self.branches):
-            return
-        if self._ring_timer is not None:
+        if status >= 600 or not any(other.alive for other in self.branches):
             self._stop_ringing(now)
             self._resume(Outcome(word_of(self._best), self._best), now)
 
@@ -274,6 +270,7 @@ class Call:
         self.end("system", f"{who}: {reason}", now)
 
     def _hung_up(self, leg: Leg, now: float) -> None:
+        leg.drop_invited(now)
         leg.close()
         if leg is self.caller and self.state is CallState.RINGING:
             self.cancelled(now)
@@ -289,18 +286,19 @@ class Call:
             return
         ringing = self.state is CallState.RINGING
         self._stop_ringing(now)
-        if ringing:
+        if self.caller.answering:
             self.caller.reject(status, now)
-        elif self.caller.invited is not None:  # answered, but the 2xx still waits for a PRACK
-            self.caller.reject(status, now)
-        self.caller.bye(now)
+        else:
+            self.caller.bye(now)
         if self.callee is not None:
             self.callee.bye(now)
         self._finish(who, reason, status if ringing else 200, now)
 
-    def _reject(self, status: int, reason: str, now: float) -> None:
+    def _reject(self, status: int, reason: str, now: float, headers: Headers | None = None) -> None:
         self._stop_ringing(now)
-        headers: Headers = [("Warning", f'399 holdfast "{ascii_text(reason)}"')] if reason else []
+        headers = list(headers or ())
+        if reason:
+            headers.append(("Warning", f'399 holdfast "{ascii_text(reason)}"'))
         self.draft.step(f"answer {status}" + (f": {reason}" if reason else ""))
         self._finish("system", reason, status, now)
         self.caller.reject(status, now, headers)
@@ -321,6 +319,7 @@ class Call:
         if self.reports_due:
             self._seal_timer = self.context.timers.arm(now + COUNTERS_WAIT, self._seal)
             self.context.emit(SaveRecord(self.draft.record))
+            self._over(self, False)
         else:
             self._seal(now)
 
@@ -332,12 +331,22 @@ class Call:
         if self.state is CallState.ENDED and self.reports_due <= 0:
             self._seal(now)
 
+    def silent(self, seconds: float, now: float) -> None:
+        """Take that no audio has come from either side; a call on hold is silent by right."""
+        held = any(leg.heard is not None and is_hold(leg.heard) for leg in self._legs())
+        if self.state is CallState.ANSWERED and not held:
+            self.end("system", f"neither phone has sent audio for {seconds:.0f} s", now)
+
+    def _legs(self) -> tuple[Leg, ...]:
+        return (self.caller,) if self.callee is None else (self.caller, self.callee)
+
     def _seal(self, now: float) -> None:
         if self._seal_timer is not None:
             self._seal_timer.cancel()
             self._seal_timer = None
         if not self.draft.record.sealed:
             self.context.emit(SaveRecord(self.draft.note(sealed=True)))
+            self._over(self, True)
 
     def _save(self) -> None:
         self.context.emit(SaveCall(self.id, msgspec.msgpack.encode(self.draft.record)))

@@ -7,9 +7,9 @@ from appliance.call.leg import SDP, Headers, Leg, LegOwner
 from appliance.errors import RemoteError
 from appliance.sip.dialog import DialogState, uas_dialog
 from appliance.sip.flow import Flow
-from appliance.sip.headers import RAck
 from appliance.sip.matching import Retransmission, ServerTransaction
 from appliance.sip.message import Request, Response
+from appliance.sip.values import RAck
 
 
 class Caller(Leg):
@@ -37,6 +37,11 @@ class Caller(Leg):
         self._waiting: list[tuple[int, bytes]] = []
         self._deferred: tuple[bytes, Headers] | None = None
 
+    @property
+    def answering(self) -> bool:
+        """Tell whether the INVITE that began the call has no final answer yet."""
+        return self.invited is self.invite
+
     def progress(self, status: int, now: float, body: bytes = b"") -> None:
         """Send a provisional response, once for each new thing it tells."""
         if self.invited is None or (status <= self._sent_status and not body):
@@ -55,9 +60,9 @@ class Caller(Leg):
             self.invite.respond(response, now)
 
     def answer(self, now: float, body: bytes) -> None:
-        """Send the 2xx; after an unacknowledged reliable provisional response it waits for its PRACK.
+        """Send the 2xx; while a reliable provisional response is open, after its PRACK.
 
-        (RFC 3262, section 3: no 2xx while a session description is unacknowledged.)
+        RFC 3262, section 3: no 2xx while a session description is unacknowledged.
         """
         headers = self.timer.accept(self.invite.request, now)
         if self._pending is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from appliance.bundle import Policies
 from appliance.call.actions import Action
 from appliance.call.ports import PortPool
+from appliance.sip.dialog import Dialogs
 from appliance.sip.flow import Flow, host_port
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER"
 """Methods we take from a phone (RFC 3261, 20.5)."""
-
-DialogKey = tuple[str, str, str]
-"""Call-ID, our tag, their tag (RFC 3261, section 12)."""
 
 
 @dataclass(slots=True)
@@ -40,7 +38,7 @@ class CallContext:
     policies: Policies
     domain: str
     site: str
-    legs: dict[DialogKey, Leg] = field(default_factory=dict)
+    legs: Dialogs[Leg] = field(default_factory=Dialogs)
     """Every dialog of every leg: where in-dialog requests find their call."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 from zlib import crc32
 
-from appliance.call.context import ALLOW, CallContext, DialogKey, contact_uri
+from appliance.call.context import ALLOW, CallContext, contact_uri
 from appliance.call.session_timer import SessionTimer
 from appliance.sdp.session import Session
 from appliance.sip.dialog import Dialog, DialogState
@@ -88,7 +88,6 @@ class Leg:
             self._refresh,
             lambda now: owner.lapsed(self, "the session timer ran out", now),
         )
-        self._keys: list[DialogKey] = []
         self._unacknowledged: Retransmission | None = None
         self._acks: dict[int, Request] = {}
 
@@ -97,9 +96,7 @@ class Leg:
     def establish(self, dialog: Dialog) -> None:
         """Make `dialog` this leg's, so that its requests find us."""
         self.dialog = dialog
-        key = (dialog.call_id, dialog.local_tag, dialog.remote_tag)
-        self.context.legs[key] = self
-        self._keys.append(key)
+        self.context.legs.add(dialog, self)
 
     def learn(self, message: Request | Response, flow: Flow | None = None) -> None:
         """Note what the phone says it can do, and the flow it says it on."""
@@ -114,8 +111,8 @@ class Leg:
         self.ended = True
         self.timer.stop()
         self._stop_retransmitting()
-        for key in self._keys:
-            self.context.legs.pop(key, None)
+        if self.dialog is not None:
+            self.context.legs.remove(self.dialog)
 
     # -- requests to the phone --------------------------------------------------------------
 
@@ -184,6 +181,7 @@ class Leg:
         """End the dialog; whatever the phone answers, it is over."""
         if self.ended:
             return
+        self.drop_invited(now)
         if self.dialog is not None and self.dialog.state is DialogState.CONFIRMED:
             headers: Headers = [("Reason", reason)] if reason else []
             self.request("BYE", now, Asked(lambda response, status, now: None), headers=headers)
@@ -219,6 +217,11 @@ class Leg:
         if self.invited is tx:
             self.invited = None
         tx.respond(self.reply_to(tx.request, status, headers), now)
+
+    def drop_invited(self, now: float) -> None:
+        """Answer a re-INVITE that waits for the other party: the call is over."""
+        if self.invited is not None:
+            self.refuse(self.invited, 487, now)
 
     def reply_to(self, request: Request, status: int, headers: Headers | None = None) -> Response:
         """Build a response to the phone, with our Contact where it makes or refreshes a dialog."""

@@ -65,7 +65,7 @@ class RecordDraft:
 
 
 def outcome_of(status: int, word: str = "") -> str:
-    """Return the record's outcome for a final SIP status; `word` is the plan's, where it had one."""
+    """Return the record's outcome for a final SIP status; `word` is the plan's, if any."""
     if status < 300:
         return "answered"
     if status in (486, 600):

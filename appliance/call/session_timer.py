@@ -29,7 +29,7 @@ def parse_session_expires(value: str) -> tuple[int, str]:
 
 
 class SessionTimer:
-    """Keep one leg's session interval: refresh it when that is our part, else end when it lapses."""
+    """Keep one leg's session interval: refresh it where that is our part, else see it lapse."""
 
     __slots__ = ("_fire", "_lapsed", "_refresh", "_timers", "interval", "minimum", "refreshing")
 
@@ -58,18 +58,24 @@ class SessionTimer:
             headers.append(("Min-SE", str(self.minimum)))
         return headers
 
+    def check(self, request: Request) -> None:
+        """Raise RemoteError 422 for an interval that is too short (RFC 4028, section 9)."""
+        asked = request.first("Session-Expires")
+        if asked is not None and parse_session_expires(asked)[0] < MIN_SE:
+            text = f"the session interval is shorter than {MIN_SE} s"
+            raise RemoteError(422, text, (("Min-SE", str(MIN_SE)),))
+
     def accept(self, request: Request, now: float) -> list[tuple[str, str]]:
         """Take an INVITE or UPDATE of the peer; return the headers of its 2xx.
 
-        Raises RemoteError 422 when the peer proposes less than Min-SE (RFC 4028, section 9).
+        Raises as `check` does.
         """
+        self.check(request)
         asked = request.first("Session-Expires")
         supports = "timer" in request.supported
         refresher = ""
         if asked is not None:
             seconds, refresher = parse_session_expires(asked)
-            if seconds < MIN_SE:
-                raise RemoteError(422, f"the session interval is shorter than {MIN_SE} s")
             minimum = request.first("Min-SE")
             floor = parse_session_expires(minimum)[0] if minimum else MIN_SE
             self.interval = max(min(seconds, self.interval), floor, MIN_SE)

@@ -69,7 +69,7 @@ class DialPlan:
         return Nowhere(404, f"{dialled[:40]} is not in the dial plan of this site")
 
     def _own(self, dialled: str) -> Destination | None:
-        user = self._directory.dialled(dialled)
+        user = self._directory.by_name(dialled) or self._directory.by_number(dialled)
         if user is not None:
             return ToUser(user)
         group = self._groups.get(dialled)

@@ -1,0 +1,430 @@
+"""Where a request goes: to the registrar, to its call, to a new call, or back with a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+from zlib import crc32
+
+from appliance.bundle import Bundle, User
+from appliance.call.actions import Action, Notice, Relay, Send
+from appliance.call.call import Call, CallState, Party
+from appliance.call.context import ALLOW, CallContext
+from appliance.call.events import RelayEnded, RelayFailed, RelaySilent
+from appliance.call.leg import Leg
+from appliance.call.ports import PortPool
+from appliance.call.steps import Plan, Reject, Target
+from appliance.errors import RemoteError
+from appliance.pbx import user as user_destination
+from appliance.pbx.authentication import Authentication
+from appliance.pbx.dialplan import Destination, DialPlan, Emergency, Nowhere, ToGroup, ToUser
+from appliance.pbx.directory import Directory
+from appliance.pbx.guard import Guard
+from appliance.pbx.location import Location
+from appliance.pbx.registrar import Registrar
+from appliance.pbx.survival import Mode, Survival
+from appliance.sip.arrival import reply_flow
+from appliance.sip.dialog import Dialogs
+from appliance.sip.digest import Nonces
+from appliance.sip.flow import Flow
+from appliance.sip.identifiers import Identifiers
+from appliance.sip.matching import ServerTransaction, Transactions
+from appliance.sip.message import Request, Response
+from appliance.sip.timers import TimerQueue
+
+Emit = Callable[[Action], None]
+
+
+class Access(Enum):
+    """What a request has to show before it is served."""
+
+    OPEN = "open"
+    """Nothing."""
+    DIGEST = "digest"
+    """Credentials of a user of the site."""
+    DIALOG = "dialog"
+    """Both tags of a dialog we are in."""
+    TRANSACTION = "transaction"
+    """The branch of an INVITE under way."""
+
+
+ACCESS: dict[str, Access] = {
+    "REGISTER": Access.DIGEST,
+    "INVITE": Access.DIGEST,
+    "OPTIONS": Access.OPEN,
+    "CANCEL": Access.TRANSACTION,
+    "ACK": Access.DIALOG,
+    "BYE": Access.DIALOG,
+    "UPDATE": Access.DIALOG,
+    "INFO": Access.DIALOG,
+    "PRACK": Access.DIALOG,
+}
+"""By method, outside a dialog; a method that is not here is refused (deny by default)."""
+
+KNOWN = frozenset({"MESSAGE", "NOTIFY", "PUBLISH", "REFER", "SUBSCRIBE"})
+"""Methods we understand and do not serve: 405, not 501 (RFC 3261, 21.4.6)."""
+
+
+class Site:
+    """One bundle, indexed for the questions the switchboard asks."""
+
+    def __init__(self, bundle: Bundle, survival: Survival) -> None:
+        self.bundle = bundle
+        self.survival = survival
+        self.directory = Directory(bundle)
+        self.dialplan = DialPlan(bundle, self.directory)
+
+
+class Switchboard:
+    """Know who calls and decide what happens."""
+
+    def __init__(
+        self,
+        timers: TimerQueue,
+        transactions: Transactions,
+        identifiers: Identifiers,
+        emit: Emit,
+        wall: Callable[[float], float],
+        media_ports: tuple[int, int],
+    ) -> None:
+        self.site: Site | None = None
+        self.location = Location(timers, emit)
+        self.guard = Guard(emit)
+        self.calls: dict[str, Call] = {}
+        self._ringing: dict[ServerTransaction, Call] = {}
+        self._timers = timers
+        self._transactions = transactions
+        self._identifiers = identifiers
+        self._emit = emit
+        self._wall = wall
+        self._ports = PortPool(*media_ports)
+        key = (identifiers.token() + identifiers.token()).encode()[:32]
+        self._nonces = Nonces(key)
+        self._context: CallContext | None = None
+        self._authentication: Authentication | None = None
+        self._registrar: Registrar | None = None
+
+    # -- the bundle ---------------------------------------------------------------------------
+
+    def apply(self, site: Site, now: float) -> None:
+        """Serve this site from now on; calls under way keep what they began with."""
+        self.site = site
+        bundle = site.bundle
+        legs: Dialogs[Leg] = self._context.legs if self._context is not None else Dialogs()
+        self._context = CallContext(
+            timers=self._timers,
+            transactions=self._transactions,
+            identifiers=self._identifiers,
+            ports=self._ports,
+            emit=self._emit,
+            wall=self._wall,
+            policies=bundle.policies,
+            domain=bundle.site.domain,
+            site=bundle.site.id,
+            legs=legs,
+        )
+        self._authentication = Authentication(
+            site.directory, bundle, self._nonces, self.guard, self._identifiers, self.location
+        )
+        self.location.keep(user.id for user in bundle.users)
+        self._registrar = Registrar(
+            site.directory, bundle, self.location, self._authentication, self._emit
+        )
+
+    def restore(self, rows: tuple[bytes, ...], offset: float, now: float) -> None:
+        """Take the bindings the last process left."""
+        self.location.restore(rows, offset, now)
+
+    def mode_changed(self, mode: Mode, now: float) -> None:
+        """Take a change of mode: nothing that lasts is touched by it (A4)."""
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def receive(self, request: Request, flow: Flow, now: float) -> None:
+        """Take one well-formed request; raises RemoteError for what is answered without state."""
+        method = request.method
+        if method == "ACK":
+            if not self._transactions.absorb_ack(request, flow, now):
+                self._acknowledge(request, flow, now)
+            return
+        if self._transactions.seen(request, flow, now):
+            return
+        if method == "REGISTER":
+            self._register(request, flow, now)
+        elif method == "CANCEL":
+            self._cancel(request, flow, now)
+        elif request.to.tag:
+            self._in_dialog(request, flow, now)
+        elif method == "INVITE":
+            self._invite(request, flow, now)
+        elif method == "OPTIONS":
+            self._options(request, flow, now)
+        else:
+            self._refuse_method(request)
+
+    def _refuse_method(self, request: Request) -> None:
+        access = ACCESS.get(request.method)
+        if access is not None:
+            raise RemoteError(481, f"{request.method} belongs to no dialog here")
+        status = 405 if request.method in KNOWN else 501
+        raise RemoteError(status, f"{request.method} is not served")
+
+    def refuse_unread(self, request: Request, flow: Flow, error: RemoteError, now: float) -> None:
+        """Answer without a transaction; an ACK is never answered (RFC 3261, 17)."""
+        if request.method == "ACK":
+            return
+        response = request.response(error.status, to_tag=stateless_tag(request))
+        if error.status == 405:
+            response.add("Allow", ALLOW)
+        elif error.status == 415:
+            response.add("Accept", "application/sdp")
+        elif error.status in (500, 503) and self.site is not None:
+            response.add("Retry-After", "5")
+        for name, value in error.headers:
+            response.add(name, value)
+        self._send(request, flow, response)
+
+    def _send(self, request: Request, flow: Flow, response: Response) -> None:
+        self._emit(Send(reply_flow(request, flow), response.encode()))
+
+    def _unserved(self, request: Request, flow: Flow, retry_after: int) -> None:
+        """Answer 503: the cloud is there, or we know of no site yet. Never 403 or 404 (A2)."""
+        response = request.response(503, to_tag=stateless_tag(request))
+        response.add("Retry-After", str(retry_after))
+        self._send(request, flow, response)
+
+    def _register(self, request: Request, flow: Flow, now: float) -> None:
+        site, registrar = self.site, self._registrar
+        if site is None or registrar is None:
+            self._unserved(request, flow, 30)
+        elif not site.survival.admits_registrations:
+            self._unserved(request, flow, site.survival.retry_after)
+        else:
+            self._answer(request, flow, registrar.receive(request, flow, now), now)
+
+    def _answer(self, request: Request, flow: Flow, response: Response, now: float) -> None:
+        """Send a final answer; only what cost something is kept for retransmissions.
+
+        A challenge keeps no state: the same request again gets another one.
+        """
+        if response.status in (401, 503):
+            self._send(request, flow, response)
+            return
+        tx = self._transactions.receive_request(request, flow, now)
+        if tx is not None:
+            tx.respond(response, now)
+
+    def _options(self, request: Request, flow: Flow, now: float) -> None:
+        response = request.response(200, to_tag=stateless_tag(request))
+        response.add("Allow", ALLOW)
+        response.add("Accept", "application/sdp")
+        response.add("Supported", "100rel, timer")
+        self._send(request, flow, response)
+
+    # -- dialogs ------------------------------------------------------------------------------
+
+    def _leg(self, request: Request) -> Leg | None:
+        if self._context is None:
+            return None
+        return self._context.legs.find(request)
+
+    def _acknowledge(self, request: Request, flow: Flow, now: float) -> None:
+        leg = self._leg(request)
+        if leg is not None:
+            leg.acknowledged(request, now)
+
+    def _in_dialog(self, request: Request, flow: Flow, now: float) -> None:
+        leg = self._leg(request)
+        if leg is None or leg.dialog is None:
+            raise RemoteError(481, "no such dialog")
+        if request.method not in ACCESS:
+            self._refuse_method(request)
+        leg.dialog.check_remote(request)
+        tx = self._transactions.receive_request(request, flow, now)
+        if tx is None:
+            return
+        leg.learn(request, flow)
+        if request.method in ("INVITE", "UPDATE"):
+            leg.dialog.refresh_target(request)
+        leg.owner.received(leg, request, tx, now)
+
+    def _cancel(self, request: Request, flow: Flow, now: float) -> None:
+        tx = self._transactions.receive_request(request, flow, now)
+        if tx is None:
+            return
+        invite = tx.cancels
+        status = 481 if invite is None else 200
+        tx.respond(request.response(status, to_tag=stateless_tag(request)), now)
+        call = self._ringing.get(invite) if invite is not None else None
+        if call is not None:
+            call.cancelled(now)
+
+    # -- a new call ---------------------------------------------------------------------------
+
+    def _invite(self, request: Request, flow: Flow, now: float) -> None:
+        site, context = self.site, self._context
+        if site is None or context is None or self._authentication is None:
+            self._unserved(request, flow, 30)
+            return
+        if not site.survival.admits_registrations:
+            self._unserved(request, flow, site.survival.retry_after)
+            return
+        if request.body and request.content_type != "application/sdp":
+            raise RemoteError(415, "the body of an INVITE has to be application/sdp")
+        if self._transactions.merged(request):
+            raise RemoteError(482, "the same request came on another way")
+        caller = self._authentication.check(request, flow, now)
+        if isinstance(caller, Response):
+            self._send(request, flow, caller)
+            return
+        if request.max_forwards == 0:
+            raise RemoteError(483, "too many hops")
+        busy = sum(1 for call in self.calls.values() if call.state is not CallState.ENDED)
+        if busy >= site.bundle.policies.max_calls:
+            self._emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
+            raise RemoteError(503, "every line is in use")
+        tx = self._transactions.receive_request(request, flow, now)
+        if tx is None:
+            return
+        dialled = request.request_uri.user or ""
+        party = Party(caller.extension, caller.name, f"sip:{caller.extension}@{context.domain}")
+        call = Call(context, tx, flow, party, dialled, site.survival.mode, now, self._over)
+        self.calls[call.id] = call
+        self._ringing[tx] = call
+        call.start(self._plan(site, caller, site.dialplan.find(dialled), flow), now)
+
+    def _plan(self, site: Site, caller: User, destination: Destination, flow: Flow) -> Plan:
+        if isinstance(destination, ToUser):
+            user = destination.user
+            targets = self._targets(user, flow)
+            return user_destination.plan(targets, site.bundle.policies.ring_time, user.name)
+        return _rejected(self._failure(caller, destination))
+
+    def _failure(self, caller: User, destination: Emergency | Nowhere | ToGroup) -> Reject:
+        if isinstance(destination, Nowhere):
+            return Reject(destination.status, destination.reason)
+        if isinstance(destination, ToGroup):
+            return Reject(480, f"group {destination.group.name} has nobody to answer here")
+        text = f"{caller.name} ({caller.extension}) dialled {destination.number}: no trunk here"
+        self._emit(Notice("alarm", "emergency.no_trunk", text))
+        return Reject(503, "no trunk to the emergency services")
+
+    def _targets(self, user: User, flow: Flow) -> tuple[Target, ...]:
+        """Return the user's phones, except the one that is calling."""
+        bindings = self.location.reachable(user.id)
+        return tuple(
+            Target(binding.target, binding.flow, user.extension)
+            for binding in bindings
+            if binding.flow != flow
+        )
+
+    def _over(self, call: Call, finished: bool) -> None:
+        """Take a call's end; it is forgotten when its record is finished."""
+        self._ringing.pop(call.caller.invite, None)
+        if finished:
+            self.calls.pop(call.id, None)
+
+    # -- news of the world --------------------------------------------------------------------
+
+    def lost(self, flow: Flow, now: float) -> None:
+        """Take the end of a stream connection: its phones are out of reach until they come back."""
+        self.location.lost(flow, now)
+        for call in [call for call in self._ringing.values() if call.caller.flow == flow]:
+            call.cancelled(now)
+
+    def relay_ended(self, event: RelayEnded, now: float) -> None:
+        """Put a relay's counters into its call's record."""
+        call = self.calls.get(event.key.partition("/")[0])
+        if call is not None:
+            call.relay_ended(event, now)
+
+    def relay_failed(self, event: RelayFailed | RelaySilent, now: float) -> None:
+        """End a call whose audio cannot pass, or whose phones both fell silent."""
+        call = self.calls.get(event.key.partition("/")[0])
+        if call is None:
+            return
+        if isinstance(event, RelayFailed):
+            call.end("system", f"no relay for its audio: {event.reason}", now)
+        else:
+            call.silent(event.seconds, now)
+
+    # -- what admins see ----------------------------------------------------------------------
+
+    def relays(self) -> list[Relay]:
+        """Return every relay that must exist."""
+        return [relay for call in self.calls.values() for relay in call.media.relays]
+
+    def status(self, now: float) -> dict[str, Any]:
+        """Return the switchboard's part of the status."""
+        bundle = self.site.bundle if self.site is not None else None
+        return {
+            "phones": {
+                "registered": len(self.location),
+                "expected": len(bundle.devices) if bundle else 0,
+            },
+            "users": {
+                "registered": self.location.users(),
+                "total": len(bundle.users) if bundle else 0,
+            },
+            "calls": len(self.calls),
+            "ports": len(self._ports),
+            "bundle": (
+                {"version": bundle.version, "site": bundle.site.id, "issued": bundle.issued}
+                if bundle
+                else None
+            ),
+            "guard": {"banned": self.guard.banned(now)},
+        }
+
+    def phones(self, now: float) -> list[dict[str, Any]]:
+        """Return every registered phone, then every user without one."""
+        if self.site is None:
+            return []
+        rows = []
+        for user in self.site.bundle.users:
+            shown = {"user": user.id, "name": user.name, "extension": user.extension}
+            bindings = self.location.of_user(user.id)
+            rows += [
+                {
+                    **shown,
+                    "registered": True,
+                    "contact": binding.contact,
+                    "transport": binding.flow.transport,
+                    "address": binding.flow.remote[0],
+                    "port": binding.flow.remote[1],
+                    "user_agent": binding.user_agent,
+                    "expires_in": round(binding.expires_at - now),
+                    "reachable": not binding.flow_lost,
+                }
+                for binding in bindings
+            ]
+            if not bindings:
+                rows.append({**shown, "registered": False})
+        return rows
+
+    def call_list(self, now: float) -> list[dict[str, Any]]:
+        """Return the calls that are up now."""
+        return [
+            {
+                "id": call.id,
+                "caller": call.draft.record.caller,
+                "callee": call.draft.record.callee,
+                "answered_by": call.draft.record.answered_by,
+                "state": call.state.value,
+                "started": call.draft.record.started,
+                "answered": call.draft.record.answered,
+                "steps": list(call.draft.record.steps),
+            }
+            for call in self.calls.values()
+            if call.state is not CallState.ENDED
+        ]
+
+
+def stateless_tag(request: Request) -> str:
+    """Return a To tag that is the same for every retransmission (RFC 3261, 8.2.7)."""
+    return f"{crc32((request.first('Via') or '').encode('utf-8', 'surrogateescape')):08x}"
+
+
+def _rejected(reject: Reject) -> Plan:
+    yield reject
