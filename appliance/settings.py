@@ -109,6 +109,13 @@ def load_settings(file: Path | None, environment: dict[str, str]) -> Settings:
         if name.startswith("HOLDFAST_") and key in known:
             values[key] = text.split(",") if key in ("addresses", "media_ports") else text
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise LocalError(f"settings: {error}; see docs/settings.md for every key") from error
+
+
+def _path(kind: type[Any], value: Any) -> Any:
+    """Make the one type of ours that TOML does not know."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"{value!r} is no {kind.__name__}")
