@@ -1,0 +1,105 @@
+"""`holdfast admin`: the HTTPS API, the cloud's bundles and the upload of call records."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from typing import Any
+
+from appliance.adapters.ipc import IpcClient
+from appliance.adapters.tls import ensure_certificate, server_context
+from appliance.cli.door import admin_folder
+from appliance.cli.logs import configure_logs
+from appliance.cli.options import OK, new_parser, settings_of
+from appliance.cloud.client import CloudClient
+from appliance.cloud.records import RecordUpload
+from appliance.cloud.sync import BundleSync
+from appliance.errors import LocalError
+from appliance.settings import Settings
+from appliance.web.api import Api
+from appliance.web.app import make_application, serving
+from appliance.web.auth import ensure_token
+
+log = logging.getLogger("holdfast.admin")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `admin`."""
+    parser = new_parser(subparsers, "admin", "run the admin process: HTTPS API and cloud")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    settings = settings_of(arguments)
+    configure_logs()
+    asyncio.run(_serve_until_signal(settings))
+    return OK
+
+
+async def _serve_until_signal(settings: Settings) -> None:
+    serving_task = asyncio.create_task(serve(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving_task.cancel)
+    try:
+        await serving_task
+    except asyncio.CancelledError:
+        log.info("stopped")
+
+
+async def serve(settings: Settings) -> None:
+    """Run the admin process until cancelled.
+
+    It needs nobody: without core it answers 503, without the cloud it keeps what it has. Raises
+    LocalError or Unavailable when it cannot begin.
+    """
+    token = ensure_token(settings.admin_token_file)
+    tls = _tls(settings)
+    core = IpcClient(settings.core_socket)
+    cloud, fault = _cloud(settings)
+    sync = BundleSync(settings, cloud, core)
+    sync.state.failure = sync.state.failure or fault
+    uploads = RecordUpload(cloud, core) if cloud else None
+    api = Api(core, sync, lambda: uploads.state if uploads else None)
+    application = make_application(api, token)
+    try:
+        async with (
+            serving(application, settings.admin_address, settings.admin_port, tls) as port,
+            asyncio.TaskGroup() as tasks,
+        ):
+            log.info("API at https://%s:%d/api/v1", settings.admin_address, port)
+            tasks.create_task(sync.run())
+            if uploads:
+                tasks.create_task(uploads.run())
+    finally:
+        await core.close()
+        if cloud:
+            await cloud.close()
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    """Use the admin's certificate, else our own: a wrong file must not lock the admin out."""
+    if settings.tls_certificate is not None:
+        try:
+            key = settings.tls_key or settings.tls_certificate
+            return server_context(settings.tls_certificate, key)
+        except LocalError as error:
+            log.error("%s; showing our own instead", error)
+    names = list(dict.fromkeys([socket.gethostname(), "localhost", "127.0.0.1", "::1"]))
+    return server_context(*ensure_certificate(admin_folder(settings), names))
+
+
+def _cloud(settings: Settings) -> tuple[CloudClient | None, str]:
+    """Return the cloud's client; a wrong setting is shown in the status and ends nothing."""
+    if not settings.cloud_url:
+        return None, ""
+    try:
+        return CloudClient(settings), ""
+    except LocalError as error:
+        log.error("%s", error)
+        return None, str(error)

@@ -1,0 +1,134 @@
+"""The CLI's way to the admin process: its HTTPS API, with the token of the data folder."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from appliance.errors import LocalError, Unavailable
+from appliance.settings import Settings
+
+TIMEOUT = 30.0
+"""Seconds to wait for an answer; `sync` waits for the cloud."""
+ANSWER_LIMIT = 64 << 20
+"""Bytes; 10,000 phones are about 4 MB."""
+
+
+class Problem(LocalError):
+    """Report an answer of the API that says no."""
+
+    def __init__(self, status: int, content: dict[str, Any]) -> None:
+        super().__init__(str(content.get("detail") or content.get("title") or f"status {status}"))
+        self.status = status
+        self.content = content
+        """The whole problem+json."""
+
+
+class Door:
+    """Ask the admin process of this machine; raises Unavailable when it does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def get(self, path: str) -> Any:
+        """Return what the API tells; raises Problem when it refuses, Unavailable when it cannot."""
+        return self._ask("GET", path, None, TIMEOUT)
+
+    def post(self, path: str, body: bytes = b"", timeout: float = TIMEOUT) -> Any:
+        """Make the API do something; raises as `get` does."""
+        return self._ask("POST", path, body, timeout)
+
+    def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> Any:
+        headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        connection = http.client.HTTPSConnection(
+            self._address(), self._settings.admin_port, timeout=timeout, context=_unnamed()
+        )
+        try:
+            connection.connect()
+            self._check_identity(connection)
+            connection.request(method, f"/api/v1/{path}", body, headers)
+            answer = connection.getresponse()
+            data = answer.read(ANSWER_LIMIT)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(self._silence(error)) from error
+        finally:
+            connection.close()
+        return _judge(answer.status, data)
+
+    def _check_identity(self, connection: http.client.HTTPSConnection) -> None:
+        """Show the token only to the holder of the certificate in our data folder."""
+        sock = connection.sock
+        shown = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+        files = admin_certificates(self._settings)
+        if shown is None or shown not in [_first_certificate(file) for file in files]:
+            raise LocalError(
+                f"whoever answers on port {self._settings.admin_port} shows none of the "
+                f"certificates {', '.join(map(str, files))}; name the right folder with --data"
+            )
+
+    def _token(self) -> str:
+        file = self._settings.admin_token_file
+        try:
+            return file.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            text = f"there is no {file}: Holdfast never ran with this folder; see --data"
+            raise Unavailable(text) from None
+        except (OSError, ValueError) as error:
+            raise LocalError(f"{file} cannot be read: {error}; use its owner's account") from error
+
+    def _address(self) -> str:
+        """Return where the server that listens there can be reached from this machine."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+        return anywhere.get(self._settings.admin_address, self._settings.admin_address)
+
+    def _silence(self, error: Exception) -> str:
+        where = f"{self._address()} port {self._settings.admin_port}"
+        return f"the admin process does not answer at {where} ({error}); is Holdfast running?"
+
+
+def admin_certificates(settings: Settings) -> list[Path]:
+    """Return the certificates that the admin process may show: the installed one, or its own."""
+    own = admin_folder(settings) / "sip.crt"
+    return [own] if settings.tls_certificate is None else [settings.tls_certificate, own]
+
+
+def admin_folder(settings: Settings) -> Path:
+    """Return where the admin process keeps its own certificate."""
+    return settings.data / "admin"
+
+
+def _first_certificate(file: Path) -> bytes | None:
+    """Return the first certificate of a PEM chain, the server's, or None when there is none."""
+    try:
+        text = file.read_text(encoding="ascii")
+        begin = text.index("-----BEGIN CERTIFICATE-----")
+        end = text.index(ssl.PEM_FOOTER, begin) + len(ssl.PEM_FOOTER)
+        return ssl.PEM_cert_to_DER_cert(text[begin:end])
+    except (OSError, ValueError):
+        return None
+
+
+def _unnamed() -> ssl.SSLContext:
+    """Build a context that takes any certificate; we compare it ourselves, octet for octet."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _judge(status: int, data: bytes) -> Any:
+    try:
+        content = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unavailable(f"the admin process answered {status} without JSON: {error}") from error
+    if status < 400:
+        return content
+    problem = Problem(status, content if isinstance(content, dict) else {})
+    if status in (502, 503, 504):
+        raise Unavailable(str(problem))
+    raise problem

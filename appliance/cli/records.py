@@ -1,0 +1,71 @@
+"""`holdfast records`: calls that were, and whether the cloud knows of them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+from urllib.parse import quote
+
+from appliance.cli.door import Door, Problem
+from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
+from appliance.cli.output import age, clean, moment, print_json, print_table
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `records`."""
+    parser = new_parser(subparsers, "records", "list call records, the latest first, or show one")
+    parser.add_argument("id", nargs="?", help="show this one; exit status 1 if there is none")
+    parser.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
+    parser.add_argument("--since", type=float, metavar="TIME", help="begun since, Unix seconds")
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print records."""
+    door = Door(settings_of(arguments))
+    if arguments.id is not None:
+        return _show(door, arguments)
+    since = f"&since={arguments.since}" if arguments.since is not None else ""
+    records = door.get(f"records?limit={arguments.limit}{since}")
+    if arguments.json:
+        print_json(records)
+    else:
+        headings = ("begun", "from", "to", "outcome", "talked", "mode", "cloud", "id")
+        print_table(headings, [_row(record) for record in records])
+    return OK
+
+
+def _show(door: Door, arguments: argparse.Namespace) -> int:
+    try:
+        record = door.get(f"records/{quote(arguments.id, safe='')}")
+    except Problem as problem:
+        if problem.status != 404:
+            raise
+        print(clean(problem))
+        return NO
+    if arguments.json:
+        print_json(record)
+        return OK
+    for name, value in record.items():
+        if name in ("started", "answered", "ended", "uploaded"):
+            print(f"{name:<12} {moment(value)}")
+        elif name != "steps":
+            print(f"{name:<12} {clean(value)}")
+    for step in record.get("steps", ()):
+        print(f"  {clean(step)}")
+    return OK
+
+
+def _row(record: dict[str, Any]) -> tuple[Any, ...]:
+    answered, ended = record.get("answered"), record.get("ended")
+    return (
+        moment(record["started"]),
+        record["caller"],
+        record["callee"],
+        record["outcome"],
+        age(ended - answered) if answered and ended else "",
+        record["mode"],
+        "has it" if record.get("uploaded") else "waits",
+        record["id"],
+    )

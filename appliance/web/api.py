@@ -1,0 +1,156 @@
+"""The JSON API of the admin process, version 1; docs/admin-api.openapi.json describes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from appliance.bundle import BUNDLE_LIMIT
+from appliance.errors import LocalError, Unavailable
+from appliance.ports import Commands
+
+log = logging.getLogger("holdfast.web")
+
+PREFIX = "/api/v1"
+BODY_TIMEOUT = 60.0
+"""Seconds in which a whole request body must arrive; 64 MiB at 10 Mbit/s take 54."""
+ANSWER_TIMEOUT = 20.0
+"""Seconds that core may take; it answers in milliseconds when it lives."""
+RECORDS_LIMIT = 1000
+"""Call records in one answer."""
+
+
+class BundleDoor(Protocol):
+    """Where bundles come in and are looked after; `cloud.sync.BundleSync` fulfils it."""
+
+    state: Any
+
+    async def pull(self, again: bool = False) -> bool:
+        """Ask the cloud now; True when something new was applied."""
+        ...
+
+    async def offer(self, data: bytes) -> bool:
+        """Apply this bundle; True when it is new."""
+        ...
+
+
+class Api:
+    """Answer requests by asking core; holds no state of its own."""
+
+    def __init__(
+        self, core: Commands, bundles: BundleDoor, uploads: Callable[[], Any] = lambda: None
+    ) -> None:
+        self._core = core
+        self._bundles = bundles
+        self._uploads = uploads
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route, for the application."""
+        return [
+            web.get(f"{PREFIX}/status", self.get_status),
+            web.get(f"{PREFIX}/zones", self.get_zones),
+            web.get(f"{PREFIX}/phones", self.get_phones),
+            web.get(f"{PREFIX}/calls", self.get_calls),
+            web.get(f"{PREFIX}/records", self.get_records),
+            web.get(f"{PREFIX}/records/{{id}}", self.get_record),
+            web.get(f"{PREFIX}/mode", self.get_mode),
+            web.get(f"{PREFIX}/mode/history", self.get_mode_history),
+            web.get(f"{PREFIX}/bundle", self.get_bundle),
+            web.post(f"{PREFIX}/bundle", self.post_bundle),
+            web.post(f"{PREFIX}/sync", self.post_sync),
+        ]
+
+    async def get_status(self, request: web.Request) -> web.Response:
+        """Tell everything that shows in one glance whether all is well."""
+        status = await self._ask("status")
+        sync = {"bundle": self._bundles.state, "records": self._uploads()}
+        return _json(status | {"sync": sync})
+
+    async def get_zones(self, request: web.Request) -> web.Response:
+        """List the cloud's zones with state and round-trip times."""
+        return _json(await self._ask("zones"))
+
+    async def get_phones(self, request: web.Request) -> web.Response:
+        """List registered phones, and users who are missing."""
+        return _json(await self._ask("phones"))
+
+    async def get_calls(self, request: web.Request) -> web.Response:
+        """List calls that are being made or talked on now."""
+        return _json(await self._ask("calls"))
+
+    async def get_records(self, request: web.Request) -> web.Response:
+        """List call records, the latest first."""
+        limit = _number(request, "limit", int, 100)
+        if not 1 <= limit <= RECORDS_LIMIT:
+            raise web.HTTPBadRequest(text=f"limit must be 1 to {RECORDS_LIMIT}")
+        arguments: dict[str, Any] = {"limit": limit}
+        if "since" in request.query:
+            arguments["since"] = _number(request, "since", float, 0.0)
+        return _json(await self._ask("records", **arguments))
+
+    async def get_record(self, request: web.Request) -> web.Response:
+        """Tell one call record."""
+        name = request.match_info["id"]
+        found = await self._ask("records", limit=1, call_id=name)
+        if not found:
+            raise web.HTTPNotFound(text=f"there is no call record {name[:64]!r}")
+        return _json(found[0])
+
+    async def get_mode(self, request: web.Request) -> web.Response:
+        """Tell the mode, since when and why."""
+        return _json(await self._ask("mode"))
+
+    async def get_mode_history(self, request: web.Request) -> web.Response:
+        """List changes of mode with their reasons, the latest last."""
+        return _json(await self._ask("mode.history"))
+
+    async def get_bundle(self, request: web.Request) -> web.Response:
+        """Tell which bundle is in force and what is wrong with the last refused one.
+
+        Answers without core too: `core` is null then.
+        """
+        try:
+            core = await self._ask("bundle.info")
+        except (Unavailable, LocalError, TimeoutError):
+            core = None
+        return _json({"stored": self._bundles.state, "core": core})
+
+    async def post_bundle(self, request: web.Request) -> web.Response:
+        """Apply the bundle in the body."""
+        async with asyncio.timeout(BODY_TIMEOUT):
+            data = await request.read()
+        log.info("a bundle of %d bytes is offered from %s", len(data), request.remote)
+        fresh = await self._bundles.offer(data)
+        return _json({"applied": fresh, "stored": self._bundles.state})
+
+    async def post_sync(self, request: web.Request) -> web.Response:
+        """Pull from the cloud now, even a bundle that was refused before."""
+        fresh = await self._bundles.pull(again=True)
+        return _json({"applied": fresh, "stored": self._bundles.state})
+
+    async def _ask(self, command: str, **arguments: Any) -> Any:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            return await self._core.call(command, **arguments)
+
+
+BODY_LIMIT = BUNDLE_LIMIT
+"""Bytes of a request body: a bundle is the largest thing anybody sends."""
+
+
+def _json(content: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(content), content_type="application/json")
+
+
+def _number(request: web.Request, name: str, kind: type[int] | type[float], default: Any) -> Any:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError:
+        raise web.HTTPBadRequest(text=f"{name} must be a number, not {text[:40]!r}") from None

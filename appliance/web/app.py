@@ -1,0 +1,63 @@
+"""The admin process's HTTPS server."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from appliance.errors import Unavailable
+from appliance.web.api import BODY_LIMIT, Api
+from appliance.web.auth import require_token
+from appliance.web.problems import tell_problems
+
+KEEPALIVE = 30.0
+"""Seconds an idle connection is kept."""
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Server": "Holdfast",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def make_application(api: Api, token: str) -> web.Application:
+    """Build the application: errors outermost, then the token, then the routes."""
+    application = web.Application(
+        middlewares=[tell_problems, require_token(token)], client_max_size=BODY_LIMIT
+    )
+    application.add_routes(api.routes())
+    application.on_response_prepare.append(_add_headers)
+    return application
+
+
+@asynccontextmanager
+async def serving(
+    application: web.Application, address: str, port: int, tls: ssl.SSLContext
+) -> AsyncIterator[int]:
+    """Serve while the context lasts; gives the port, which matters when `port` is 0.
+
+    Raises Unavailable when the address cannot be had.
+    """
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=KEEPALIVE,
+        shutdown_timeout=2.0,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address, port, ssl_context=tls, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise Unavailable(f"{address} port {port}: {error.strerror}") from error
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
