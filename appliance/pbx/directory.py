@@ -9,11 +9,9 @@ from appliance.sip.digest import Algorithm
 
 
 class Account(NamedTuple):
-    """Say whom a pair of user name and realm proves, and by which hashes."""
+    """Say whom a user name in a realm claims to be, and by which hashes it is proved."""
 
     user: User
-    names: frozenset[str]
-    """User parts of this user's addresses of record: id, extension and aliases."""
     md5: str | None
     sha256: str | None
 
@@ -28,12 +26,14 @@ class Directory:
         self._extensions = {user.extension: user for user in bundle.users}
         self._numbers = {number: user for user in bundle.users for number in user.numbers}
         self._aliases = {alias: user for user in bundle.users for alias in user.aliases}
-        self._accounts: dict[tuple[str, str], Account] = {}
-        for user in bundle.users:
-            names = frozenset((user.id, user.extension, *user.aliases))
-            for proof in user.credentials:
-                account = Account(user, names, proof.md5, proof.sha256)
-                self._accounts[proof.username, proof.realm] = account
+        self._accounts = {
+            (proof.username, proof.realm): Account(user, proof.md5, proof.sha256)
+            for user in bundle.users
+            for proof in user.credentials
+        }
+        logins = {name: account.user for (name, _), account in self._accounts.items()}
+        self._names = {**self._users, **self._aliases, **self._extensions}
+        self._addresses = {**logins, **self._numbers, **self._names}
 
     def __len__(self) -> int:
         return len(self._users)
@@ -51,8 +51,15 @@ class Directory:
         return self._numbers.get(number)
 
     def by_name(self, name: str) -> User | None:
-        """Return the user whom the user part of an address means: extension, alias, then id."""
-        return self._extensions.get(name) or self._aliases.get(name) or self._users.get(name)
+        """Return whom an extension, alias or id means, in this order where they collide."""
+        return self._names.get(name)
+
+    def by_address(self, name: str) -> User | None:
+        """Return the user whose address of record has this user part.
+
+        It may be a name, a number, or the digest user name, as many clouds have it.
+        """
+        return self._addresses.get(name)
 
     def account(self, username: str, realm: str) -> Account | None:
         """Return whom a digest user name in a realm claims to be."""

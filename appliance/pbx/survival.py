@@ -68,8 +68,9 @@ class Change(NamedTuple):
 class Survival:
     """Hold the mode; `review(now)` after any news of a zone.
 
-    `emit` takes `SaveMode` and `Notice` actions; `wall(now)` turns monotonic into wall-clock seconds
-    (shown and stored, never used to measure); `changed(mode, now)` is called after each change.
+    `emit` takes `SaveMode` and `Notice` actions; `wall(now)` turns monotonic into wall-clock
+    seconds (shown and stored, never used to measure); `changed(mode, now)` is called after each
+    change.
     """
 
     def __init__(
@@ -209,7 +210,7 @@ class Survival:
         self._emit(SaveMode(msgspec.msgpack.encode(self.state), change))
 
     def _arm(self) -> None:
-        """Wake at the end of a test; windows end with the answer of a zone, which calls `review`."""
+        """Wake at the end of a test; a window ends with a zone's answer, which calls `review`."""
         due, timer = self._test_ends, self._timer
         if timer is not None and timer.when != due:
             timer.cancel()
