@@ -81,6 +81,7 @@ class Connection:
         "_owing",
         "_queue",
         "_tls",
+        "_waiting",
         "asked",
         "flow",
         "queued",
@@ -98,7 +99,7 @@ class Connection:
         self.asked: Flow | None = None
         """The flow with `connection == 0` for which we connected."""
         self.queued = 0
-        """Bytes that wait for room in the socket, or for the connection to be open."""
+        """Bytes that wait for room in the socket."""
         self.seen = keeper.clock()
         """When the peer was last heard, on the keeper's clock."""
         self._keeper = keeper
@@ -106,6 +107,8 @@ class Connection:
         self._framer = StreamFramer()
         self._owing = True
         self._queue: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
+        """Messages that wait for the connection to be open."""
         self._tls: TlsSession | None = None
 
     def secure(self, session: TlsSession) -> None:
@@ -118,7 +121,7 @@ class Connection:
         """Carry SIP from now on, and send what has waited for that."""
         self.state = State.OPEN
         self._owe(self._limits.first_message_timeout if self.asked is None else None)
-        waiting, self._queue, self.queued = self._queue, deque(), 0
+        waiting, self._waiting = self._waiting, []
         for data in waiting:
             self.send(data)
 
@@ -143,11 +146,14 @@ class Connection:
         elif self.state is State.HANDSHAKE:
             self.shake(data, now)
         else:
-            plain = tls.decrypt(data)
-            if plain:
-                self._receive(plain, now)
-            if tls.ended:
-                self._keeper.cut(self, "ended")
+            self._decrypt(tls, data, now)
+
+    def _decrypt(self, tls: TlsSession, data: bytes, now: float) -> None:
+        plain = tls.decrypt(data)
+        if plain:
+            self._receive(plain, now)
+        if tls.ended:
+            self._keeper.cut(self, "ended")
 
     def shake(self, data: bytes, now: float) -> None:
         """Go on with the TLS handshake, and with what the peer sent right behind it."""
@@ -163,8 +169,7 @@ class Connection:
             self._write(answer)
         if done and self.state is State.HANDSHAKE:
             self.open()
-            if plain := tls.decrypt():
-                self._receive(plain, now)
+            self._decrypt(tls, b"", now)
 
     def _receive(self, data: bytes, now: float) -> None:
         self.seen = self._keeper.clock()
@@ -198,7 +203,9 @@ class Connection:
                 data = self._tls.encrypt(data)
             self._write(data)
         elif self.state < State.OPEN:
-            self._enqueue(data)
+            self._waiting.append(data)
+            if sum(map(len, self._waiting)) > HIGH_WATER:
+                self._keeper.cut(self, "slow_reader")
 
     def _write(self, data: bytes) -> None:
         if not self._queue:

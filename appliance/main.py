@@ -1,0 +1,187 @@
+"""Builds the signalling process once, runs it until it is told to stop, and takes it down again."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+import os
+import resource
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from appliance.adapters.addresses import machine_addresses
+from appliance.adapters.identifiers import RandomIdentifiers
+from appliance.adapters.ipc import IpcPeer, IpcServer
+from appliance.adapters.journal import Journal, tell_systemd, watchdog_interval
+from appliance.adapters.store import Store
+from appliance.adapters.tls import client_context, ensure_certificate, server_context
+from appliance.adapters.wire import SipWire
+from appliance.adapters.zone_probe import Prober
+from appliance.call.actions import Notice
+from appliance.core import Core
+from appliance.errors import HoldfastError, LocalError
+from appliance.media.plane import MediaClient
+from appliance.runtime import Runtime
+from appliance.settings import Settings
+
+new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+with suppress(ImportError):  # Without it a registration costs half as much again.
+    import uvloop
+
+    new_loop = uvloop.new_event_loop
+
+DESCRIPTORS = 65_536
+"""Open files we ask for: 10,000 phones on TLS, and as many again while they all come back."""
+SPARE = 256
+"""Descriptors kept for everything but phones: database, sockets between processes, zones."""
+YOUNG, MIDDLE, OLD = 50_000, 20, 50
+"""Garbage collection: nearly everything here dies by its reference count, so look seldom."""
+
+
+def run_core(settings: Settings) -> int:
+    """Serve SIP until SIGTERM or SIGINT; return the exit status."""
+    journal = Journal()
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_Process(settings, journal).run())
+    except HoldfastError as error:
+        journal.notice(Notice("alarm", "core.start", str(error)))
+        return 1
+    return 0
+
+
+class _Process:
+    """Everything one signalling process is made of."""
+
+    def __init__(self, settings: Settings, journal: Journal) -> None:
+        self._settings = settings
+        self._journal = journal
+
+    async def run(self) -> None:
+        settings, loop = self._settings, asyncio.get_running_loop()
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        limit = _raise_descriptor_limit()
+        lock = _lock(settings)
+        store = Store(settings.data / "core.db", self._journal.notice)
+        core = Core(settings, RandomIdentifiers(), _wall, store.start())
+        media = MediaClient(settings.media_socket)
+        runtime = Runtime(loop, core, store, media, Prober(loop), self._journal)
+        client = client_context()
+        context = self._server_context()
+        wire = SipWire(loop, runtime, self._journal.notice, settings, context, client, limit)
+        server = IpcServer(settings.core_socket, runtime.command)
+        loop.add_signal_handler(signal.SIGHUP, lambda: wire.reload(self._server_context()))
+        try:
+            runtime.start(wire, lambda: _figures(wire))
+            await self._load_bundle(runtime)
+            wire.start()
+            media.resync(core.relays())
+            media.start()
+            await server.start()
+            _settle_memory()
+            self._say("info", "core.start", f"serving {_served(wire)}")
+            tell_systemd("READY=1")
+            self._feed_watchdog(loop)
+            await stopping.wait()
+            tell_systemd("STOPPING=1")
+        finally:
+            runtime.stop()
+            wire.stop()
+            await server.stop()
+            await media.stop()
+            store.stop()
+            os.close(lock)
+        self._say("info", "core.stop", "stopped")
+
+    async def _load_bundle(self, runtime: Runtime) -> None:
+        """Begin with the last good bundle; without one phones get 503 until one is applied."""
+        file = self._settings.bundle_file
+        if not file.exists():
+            self._say("warning", "core.bundle", f"no bundle yet in {file}; waiting for one")
+            return
+        try:
+            await runtime.command("bundle.apply", {"path": str(file)}, IpcPeer(os.getpid(), 0))
+        except HoldfastError as error:
+            self._say("alarm", "core.bundle", f"{error}; waiting for a better one")
+
+    def _server_context(self) -> ssl.SSLContext | None:
+        """Use the admin's certificate, else our own: a wrong file must not silence the phones."""
+        settings = self._settings
+        if settings.tls_certificate is not None:
+            key = settings.tls_key or settings.tls_certificate
+            try:
+                return server_context(settings.tls_certificate, key)
+            except LocalError as error:
+                self._say("alarm", "core.certificate", f"{error}; showing our own instead")
+        try:
+            names = [socket.gethostname(), *(settings.addresses or machine_addresses())]
+            return server_context(*ensure_certificate(settings.data / "tls", names))
+        except HoldfastError as error:
+            self._say("alarm", "core.certificate", f"{error}; TLS is not served")
+            return None
+
+    def _feed_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
+        interval = watchdog_interval(os.environ)
+        if interval is not None:
+            tell_systemd("WATCHDOG=1")
+            loop.call_later(interval, self._feed_watchdog, loop)
+
+    def _say(self, severity: str, topic: str, text: str) -> None:
+        self._journal.notice(Notice(severity, topic, text))
+
+
+def _wall(now: float) -> float:
+    """Turn monotonic seconds into Unix time; a clock set meanwhile is followed at once."""
+    return now + (time.time() - time.monotonic())
+
+
+def _lock(settings: Settings) -> int:
+    """Make sure that there is one of us: two writers would corrupt core.db."""
+    try:
+        # Not in `data`: that disk may be read-only, and we serve all the same.
+        settings.run.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lock = os.open(settings.run / "core.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LocalError(f"{settings.run}: {error.strerror}; make it ours to write") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise LocalError(f"another `holdfast core` uses {settings.run}; stop it first") from error
+    return lock
+
+
+def _raise_descriptor_limit() -> int:
+    """Raise the limit of open files as far as allowed; return how many may be phones."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limits in ((DESCRIPTORS, max(DESCRIPTORS, hard)), (min(DESCRIPTORS, hard), hard)):
+        if soft < DESCRIPTORS:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft - SPARE, SPARE)
+
+
+def _settle_memory() -> None:
+    """Take what is there now out of every later collection."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
+
+
+def _served(wire: SipWire) -> str:
+    return ", ".join(
+        f"{transport} on {len(places)} addresses" for transport, places in wire.served.items()
+    )
+
+
+def _figures(wire: SipWire) -> dict[str, Any]:
+    return {"wire": wire.statistics(), "served": wire.served}
