@@ -1,0 +1,61 @@
+"""Run the benchmarks: `python -m benchmarks [registrations] [calls] [--phones N] ...`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import calls, generator, registrations
+from benchmarks.isolation import enter_own_network
+from benchmarks.report import Row, cells, save, table
+
+TRANSPORTS = ["udp", "tcp", "tls"]
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("what", nargs="*", help="registrations, calls; all if none is named")
+    parser.add_argument("--phones", type=int, default=10_000)
+    parser.add_argument("--calls", type=int, default=5_000)
+    parser.add_argument("--transports", default=",".join(TRANSPORTS), help="udp,tcp,tls,tls12")
+    parser.add_argument("--only", default="", choices=["", "holdfast", "kamailio", "sippy"])
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"))
+    return parser.parse_args()
+
+
+def collect(title: str, unit: str, rows: Iterator[Row]) -> list[Row]:
+    """Measure row by row, showing each as it comes and all together at the end."""
+    print(f"\n{title}", flush=True)
+    found = []
+    for row in rows:
+        print("  ".join(cells(row, None)), flush=True)
+        found.append(row)
+    print("\n" + table(title, found, unit), flush=True)
+    return found
+
+
+def main() -> None:
+    """Measure what was asked for and leave the figures in a file."""
+    asked = arguments()
+    folder: Path = asked.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    generator.build(folder)
+    calls.sippy_python(folder)
+    enter_own_network()
+    done = []
+    if not asked.what or "registrations" in asked.what:
+        title = f"{asked.phones:,} phones register with digest, server on one core"
+        chosen = asked.transports.split(",")
+        rows = registrations.run(folder, chosen, asked.phones, asked.only)
+        done += collect(title, "phones", rows)
+    if not asked.what or "calls" in asked.what:
+        title = "Calls with digest: set up, answered, ended; server on one core"
+        done += collect(title, "calls", calls.run(folder, asked.calls, asked.only))
+    save(folder / "figures.json", done)
+    print(f"\nall figures: {folder / 'figures.json'}")
+
+
+if __name__ == "__main__":
+    main()
