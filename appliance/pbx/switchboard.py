@@ -24,7 +24,7 @@ from appliance.pbx.guard import Guard
 from appliance.pbx.location import Location
 from appliance.pbx.registrar import Registrar
 from appliance.pbx.survival import Mode, Survival
-from appliance.sip.arrival import reply_flow
+from appliance.sip.arrival import note_source, reply_flow
 from appliance.sip.dialog import Dialogs
 from appliance.sip.digest import Nonces
 from appliance.sip.flow import Flow
@@ -174,6 +174,11 @@ class Switchboard:
         """Answer without a transaction; an ACK is never answered (RFC 3261, 17)."""
         if request.method == "ACK":
             return
+        try:
+            note_source(request, flow)
+            flow = reply_flow(request, flow)
+        except RemoteError:
+            pass  # its Via cannot be read: back to where it came from
         response = request.response(error.status, to_tag=stateless_tag(request))
         if error.status == 405:
             response.add("Allow", ALLOW)
@@ -183,7 +188,7 @@ class Switchboard:
             response.add("Retry-After", "5")
         for name, value in error.headers:
             response.add(name, value)
-        self._send(request, flow, response)
+        self._emit(Send(flow, response.encode()))
 
     def _send(self, request: Request, flow: Flow, response: Response) -> None:
         self._emit(Send(reply_flow(request, flow), response.encode()))
