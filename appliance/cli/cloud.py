@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from appliance.cloud.reference.control import Access, ask
 from appliance.cloud.reference.faults import STATES
 from appliance.cloud.reference.service import CloudSettings, ReferenceCloud
@@ -103,7 +105,7 @@ def _run_cloud(arguments: argparse.Namespace) -> int:
         zone_ports=(arguments.primary_port, arguments.secondary_port),
         hosts=tuple(arguments.host),
     )
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
     return 0
 
 
@@ -128,6 +130,7 @@ def _print_access(cloud: ReferenceCloud, settings: CloudSettings) -> None:
         print(f"zone {zone.id}: {settings.public_host}:{zone.port}, UDP, TCP and TLS")
     print("an appliance of this site wants in its settings:")
     print(f'  cloud_url = "{access.url}"')
+    print(f'  cloud_site = "{access.site}"')
     print(f'  cloud_token = "{access.site_token}"')
     print(f'  cloud_ca = "{access.ca}"', flush=True)
 

@@ -42,7 +42,9 @@ class Children:
 
     def __init__(self, logs: Path, environment: dict[str, str]) -> None:
         self._logs = logs
-        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        # Settings of another Holdfast in our caller's environment are not for these.
+        ours = {key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")}
+        self._environment = {**ours, **environment, "PYTHONUNBUFFERED": "1"}
         self.running: list[Child] = []
 
     async def start(self, name: str, *arguments: str) -> Child:

@@ -35,6 +35,8 @@ class Standing:
     shunned_until: float = 0.0
     """Not tried before (monotonic seconds)."""
     last_failure: str = ""
+    retry_after: str = ""
+    """Retry-After of the last refusal, as it came."""
     refusals: Counter[int] = field(default_factory=Counter)
     """How often it has refused a registration, by status."""
 
@@ -209,7 +211,8 @@ class Registration:
     def _shun(self, standing: Standing, response: Response) -> None:
         """Leave a server alone for as long as it says, or as long as good manners want."""
         standing.refusals[response.status] += 1
-        text = (response.first("Retry-After") or "").split(";")[0].split("(")[0].strip()
+        standing.retry_after = response.first("Retry-After") or ""
+        text = standing.retry_after.split(";")[0].split("(")[0].strip()
         if text.isdigit():
             wait = float(text)
         else:

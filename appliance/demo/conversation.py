@@ -1,0 +1,100 @@
+"""Two of the demo's phones in a call, and the proof that they hear each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from appliance.cloud.reference.phone import Phone
+from appliance.cloud.reference.phone_call import PhoneCall
+from appliance.demo.ports import MEDIA
+from appliance.demo.steps import StepFailed
+
+ANSWER = 20.0
+"""Seconds to wait for ringing, answer or hang-up on a busy machine; usually a tenth of one."""
+HEARD = 10.0
+"""Seconds to wait for a tone; 200 ms of it are enough."""
+POLL = 0.05
+
+
+class Conversation:
+    """One call between two phones; `begin` makes it."""
+
+    def __init__(self, caller: Phone, callee: Phone, made: PhoneCall, got: PhoneCall) -> None:
+        self.caller = caller
+        self.callee = callee
+        self.made = made
+        """The call as the caller has it."""
+        self.got = got
+        """The call as the called phone has it."""
+
+    @classmethod
+    async def begin(cls, caller: Phone, callee: Phone) -> Conversation:
+        """Call, let it ring and be answered; HoldfastError when that does not come about."""
+        number = callee.settings.extension
+        made = await caller.call(number)
+        state = await made.until("talking", "ended", timeout=ANSWER)
+        if state == "ended":
+            raise StepFailed(f"{number} to answer", f"the call was refused with {made.status}")
+        got = await callee.rings(ANSWER)
+        await got.until("talking", timeout=ANSWER)
+        return cls(caller, callee, made, got)
+
+    async def check_audio(self) -> str:
+        """Wait until each hears the other's tone and not its own; say how that was checked."""
+        await self._wait(self._both_hear, HEARD, "each phone to hear the other's tone")
+        self._check_relayed()
+        return (
+            f"{self._name(self.caller)} hears {self.callee.settings.tone} Hz,"
+            f" {self._name(self.callee)} hears {self.caller.settings.tone} Hz"
+            " (Goertzel filter on 200 ms of received RTP)"
+        )
+
+    async def check_silence(self) -> None:
+        """Wait until neither receives anything."""
+        silent = self.made.audio.is_silent, self.got.audio.is_silent
+        await self._wait(lambda: all(each() for each in silent), HEARD, "silence on both sides")
+
+    async def end(self, by: PhoneCall) -> str:
+        """Let one side hang up and see that the other notices; return what passed."""
+        other = self.got if by is self.made else self.made
+        await by.hang_up()
+        await other.until("ended", timeout=ANSWER)
+        if other.ended_by != "them":
+            raise StepFailed("the other side to end by BYE", f"it ended itself: {other.status}")
+        return self.counted()
+
+    def counted(self) -> str:
+        """Say how many packets passed."""
+        one, two = self.made.audio, self.got.audio
+        sent, received = one.sent + two.sent, one.received + two.received
+        return f"{sent} RTP packets sent, {received} received, {one.missing + two.missing} missing"
+
+    def _both_hear(self) -> bool:
+        one, two = self.made.audio, self.got.audio
+        return (
+            one.hears(two.frequency)
+            and two.hears(one.frequency)
+            and not one.hears(one.frequency)
+            and not two.hears(two.frequency)
+        )
+
+    def _check_relayed(self) -> None:
+        """See that the audio goes through Holdfast, not from phone to phone."""
+        for call in (self.made, self.got):
+            port = call.remote.port if call.remote else 0
+            if not MEDIA[0] <= port <= MEDIA[1]:
+                raise StepFailed(f"audio relayed by a port of {MEDIA[0]}-{MEDIA[1]}", f"{port}")
+
+    async def _wait(self, claim: Callable[[], bool], limit: float, expected: str) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + limit
+        while not claim():
+            if loop.time() > ends:
+                states = f"caller {self.made.state}, called {self.got.state}"
+                raise StepFailed(f"{expected} within {limit:g} s", f"{states}; {self.counted()}")
+            await asyncio.sleep(POLL)
+
+    @staticmethod
+    def _name(phone: Phone) -> str:
+        return phone.settings.extension
