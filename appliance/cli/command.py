@@ -15,6 +15,9 @@ from appliance.cli import (
     bundle,
     calls,
     cloud,
+    core,
+    demo,
+    media,
     mode,
     phones,
     records,
@@ -37,6 +40,8 @@ class Family(Protocol):
 
 FAMILIES: tuple[Family, ...] = (
     run,
+    core,
+    media,
     admin,
     status,
     mode,
@@ -46,6 +51,7 @@ FAMILIES: tuple[Family, ...] = (
     records,
     bundle,
     cloud,
+    demo,
 )
 """In the order of the help page."""
 
