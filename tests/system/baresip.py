@@ -1,0 +1,132 @@
+"""A real phone: baresip with a sine wave as its microphone and a file as its loudspeaker."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.system.network import Host
+from tests.system.tone import heard, write
+from tests.system.waiting import until
+
+MODULES = ("g711", "srtp", "uuid", "account", "menu", "ctrl_tcp", "aufile", "sndfile")
+CONTROL_PORT = 4444
+
+CONFIGURATION = """\
+poll_method epoll
+sip_listen {address}:5060
+{verification}
+call_max_calls 4
+module_path /usr/lib/baresip/modules
+audio_source aufile,{tone}
+audio_alert none,none
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+audio_buffer 20-160
+rtp_ports 10000-19998
+statmode_default off
+ctrl_tcp_listen 127.0.0.1:{port}
+snd_path {recordings}
+{dns}
+"""
+
+
+class Baresip:
+    """One phone on one host; `tone` in Hz is what it says, its folder keeps what it hears."""
+
+    def __init__(self, host: Host, folder: Path, tone: int, account: str, **more: str) -> None:
+        self.host, self.tone = host, tone
+        self.folder = folder / host.name
+        self.recordings = self.folder / "heard"
+        self.events: list[dict[str, Any]] = []
+        self._pending = b""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.recordings.mkdir(parents=True)
+        modules = "".join(f"module {name}.so\n" for name in MODULES)
+        text = CONFIGURATION.format(
+            address=host.address,
+            tone=write(folder, tone),
+            port=CONTROL_PORT,
+            recordings=self.recordings,
+            verification=more.get("verification", ""),
+            dns=more.get("dns", ""),
+        )
+        (self.folder / "config").write_text(text + modules)
+        (self.folder / "accounts").write_text(account + "\n")
+        (self.folder / "contacts").write_text("")
+        self.log = self.folder / "log"
+        self.process = host.start("baresip", "-f", str(self.folder), "-s", log=self.log)
+        self._control = self._connect()
+
+    def _connect(self) -> socket.socket:
+        def attempt() -> socket.socket | None:
+            with self.host.inside():
+                try:
+                    return socket.create_connection(("127.0.0.1", CONTROL_PORT), 1)
+                except OSError:
+                    return None
+
+        control = until(attempt, 10, f"baresip of {self.host.name} takes commands")
+        control.settimeout(0.2)
+        return control
+
+    def do(self, command: str, parameters: str = "") -> None:
+        """Give a command, as typed at baresip's prompt."""
+        text = json.dumps({"command": command, "params": parameters, "token": "t"})
+        self._control.sendall(b"%d:%s," % (len(text), text.encode()))
+
+    def listen(self) -> None:
+        """Take in the events that have come."""
+        try:
+            self._pending += self._control.recv(65536)
+        except TimeoutError:
+            return
+        while b":" in self._pending:
+            size, _, rest = self._pending.partition(b":")
+            length = int(size)
+            if len(rest) <= length:
+                return
+            self.events.append(json.loads(rest[:length]))
+            self._pending = rest[length + 1 :]
+
+    def seen(self, kind: str, since: int = 0) -> dict[str, Any] | None:
+        """Give the first event of a kind that came after the first `since` ones."""
+        self.listen()
+        found = (event for event in self.events[since:] if event.get("type") == kind)
+        return next(found, None)
+
+    def wait(self, kind: str, seconds: float = 10, since: int = 0) -> dict[str, Any]:
+        """Wait for an event."""
+        what = f"{kind} at {self.host.name}"
+        return until(lambda: self.seen(kind, since), seconds, what, self.trace)
+
+    def dial(self, target: str) -> None:
+        """Call somebody."""
+        self.do("dial", target)
+
+    def hears(self, tone: int, seconds: float = 1.0) -> bool:
+        """Tell whether the last thing heard is this tone."""
+        files = sorted(
+            self.recordings.glob("dump-*-dec.wav"), key=lambda file: file.stat().st_mtime
+        )
+        return bool(files) and heard(files[-1], tone, seconds)
+
+    def heard_amount(self) -> int:
+        """Give the octets of audio heard so far, in all calls."""
+        return sum(file.stat().st_size for file in self.recordings.glob("dump-*-dec.wav"))
+
+    def silent(self, seconds: float = 1.0) -> bool:
+        """Listen for a while and tell whether nothing came."""
+        before = self.heard_amount()
+        time.sleep(seconds)
+        return self.heard_amount() == before
+
+    def trace(self) -> str:
+        """Give the end of the phone's log, with its SIP messages."""
+        return self.log.read_text(errors="replace")[-6000:]
