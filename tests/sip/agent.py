@@ -45,9 +45,9 @@ class Agent:
         self.clock = clock
         self.address = address
         self.transport: Transport = transport
-        timers = TimerQueue()
-        clock.drive(timers)
-        self.transactions = Transactions(timers, wire.send, CountedIdentifiers(address[0]))
+        self.timers = TimerQueue()
+        clock.drive(self.timers)
+        self.transactions = Transactions(self.timers, wire.send, CountedIdentifiers(address[0]))
         wire.attach(address, self._receive)
         self.sent: list[ClientTransaction] = []
         self.asked: list[ServerTransaction] = []
@@ -58,6 +58,7 @@ class Agent:
         self.answers: list[Response] = []
         self.failures: list[int] = []
         self.on_request: Callable[[ServerTransaction], object] = lambda tx: None
+        self.on_ack: Callable[[Request], object] = lambda ack: None
         self.on_response: Callable[[ClientTransaction, Response], object] = lambda tx, answer: None
 
     @property
@@ -101,6 +102,7 @@ class Agent:
         elif came.method == "ACK":
             if not self.transactions.absorb_ack(came, flow, now):
                 self.acks.append(came)
+                self.on_ack(came)
         elif (tx := self.transactions.receive_request(came, flow, now)) is not None:
             tx.user = self
             self.asked.append(tx)
