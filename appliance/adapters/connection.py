@@ -48,6 +48,10 @@ class Keeper(Protocol):
         """Cut `connection` in `seconds` unless it is asked again; None: it owes nothing."""
         ...
 
+    def shaken(self) -> None:
+        """Learn that a TLS handshake has come to its end."""
+        ...
+
     def watch(self, connection: Connection) -> None:
         """Wait for reading and, while something is queued, for room to write."""
         ...
@@ -168,6 +172,7 @@ class Connection:
         if answer := tls.take():
             self._write(answer)
         if done and self.state is State.HANDSHAKE:
+            self._keeper.shaken()
             self.open()
             self._decrypt(tls, b"", now)
 
