@@ -217,7 +217,8 @@ class BundleSync:
         """Return why core does not serve our bundle, or nothing when it does."""
         try:
             info = await self._core.call("bundle.info")
-            if (info or {}).get("version") != self.state.version:
+            # A newer one came from us too, but the disk did not take it: it will come again.
+            if ((info or {}).get("version") or 0) < (self.state.version or 0):
                 await self._core.call("bundle.apply", path=str(self._settings.bundle_file))
         except (Unavailable, LocalError) as error:
             if str(error) != self.state.core_failure:

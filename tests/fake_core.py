@@ -1,0 +1,136 @@
+"""A core that answers commands from a script, for tests of the processes that ask it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from appliance.bundle import decode
+from appliance.call.record import CallRecord
+from appliance.errors import LocalError, Unavailable
+
+
+def record(name: str, **more: Any) -> CallRecord:
+    plain = {"site": "hq", "mode": "survivability", "caller": "1001", "callee": "1002"}
+    rest = {"started": 1000.0, "outcome": "answered", "status": 200}
+    return msgspec.convert(plain | rest | {"id": name} | more, CallRecord)
+
+
+STATUS: dict[str, Any] = {
+    "mode": "standby",
+    "since": 1000.0,
+    "reason": "both zones answer",
+    "uptime": 12.0,
+    "zones": [
+        {
+            "id": "primary",
+            "host": "a.example",
+            "transport": "TLS",
+            "state": "up",
+            "since": 1000.0,
+            "reason": "",
+            "rtt": 0.0123,
+            "last_failure": None,
+            "history": [{"at": 1001.0, "rtt": 0.0123}, {"at": 1006.0, "rtt": None}],
+        }
+    ],
+    "phones": {"registered": 1, "expected": 2},
+    "users": {"registered": 1, "total": 2},
+    "calls": 1,
+    "bundle": {"version": 1, "site": "hq", "issued": ""},
+    "records": {"pending": 3},
+    "guard": {"banned": [["192.0.2.7", 900, "1001"]]},
+}
+PHONES: list[dict[str, Any]] = [
+    {
+        "user": "a",
+        "name": "Zoë",
+        "extension": "1001",
+        "registered": True,
+        "contact": "sip:1001@192.0.2.1",
+        "transport": "UDP",
+        "address": "192.0.2.1",
+        "port": 5060,
+        "user_agent": "phone\x1b[31m",
+        "expires_in": 90,
+        "reachable": True,
+    },
+    {"user": "b", "name": "Bo", "extension": "1002", "registered": False},
+]
+CALLS = [
+    {
+        "id": "c1",
+        "caller": "1001",
+        "callee": "1002",
+        "answered_by": "1002",
+        "state": "talking",
+        "started": 1000.0,
+        "answered": 1002.0,
+        "steps": [],
+    }
+]
+HISTORY = [
+    {"at": 1000.0, "before": "recovering", "after": "standby", "reason": "stable for 300 s"},
+    {"at": 900.0, "before": "survivability", "after": "recovering", "reason": "primary answers"},
+]
+
+
+class FakeCore:
+    """Fulfils `ports.Commands`; `away` and `refusal` make it fail, `asked` tells what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.away = False
+        self.refusal = ""
+        self.mode = "standby"
+        self.version: int | None = None
+        self.waiting: list[CallRecord] = []
+        self.done: list[CallRecord] = []
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        self.asked.append((name, arguments))
+        if self.away:
+            raise Unavailable("core.sock: No such file; is it running?")
+        answer = self._answer(name, arguments)
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(answer))
+
+    def _answer(self, name: str, arguments: dict[str, Any]) -> Any:
+        if name == "bundle.apply":
+            return self._apply(arguments["path"])
+        if name == "bundle.info":
+            return {"version": self.version} if self.version else None
+        if name == "mode":
+            return {"mode": self.mode, "since": 1000.0, "reason": "both zones answer"}
+        if name == "records":
+            return self._records(**arguments)
+        if name == "records.pending":
+            return self.waiting[: arguments["limit"]]
+        if name == "records.uploaded":
+            return self._uploaded(set(arguments["ids"]))
+        fixed = {"phones": PHONES, "calls": CALLS, "mode.history": HISTORY, "status": STATUS}
+        if name == "zones":
+            return STATUS["zones"]
+        if name not in fixed:
+            raise LocalError(f"unknown command {name!r}")
+        return fixed[name]
+
+    def _apply(self, path: str) -> None:
+        if self.refusal:
+            raise LocalError(self.refusal)
+        self.version = decode(Path(path).read_bytes()).version
+
+    def _records(
+        self, limit: int, since: float | None = None, call_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        found = [
+            msgspec.to_builtins(one) | {"uploaded": None}
+            for one in self.waiting
+            if call_id in (None, one.id) and one.started >= (since or 0)
+        ]
+        return found[:limit]
+
+    def _uploaded(self, ids: set[str]) -> None:
+        self.done += [one for one in self.waiting if one.id in ids]
+        self.waiting = [one for one in self.waiting if one.id not in ids]
