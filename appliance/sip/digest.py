@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Mapping
 from hmac import compare_digest
-from itertools import islice
 from typing import Literal
 
 from appliance.errors import RemoteError
@@ -42,6 +42,9 @@ class Nonces:
         self._lifetime = int(lifetime * 1000)
         self._capacity = capacity
         self._counts: dict[str, int] = {}
+        self._order: deque[str] = deque()
+        """The same nonces, the oldest first: a dict finds its first key slower with each removal
+        at its head, which made 50 us of this a registration."""
         self._floor = -1
         self._checked = 0
 
@@ -80,6 +83,7 @@ class Nonces:
         state = self._counts.get(nonce)
         if state is None:
             self._make_room()
+            self._order.append(nonce)
             self._counts[nonce] = count << _WINDOW | 1
             return False
         behind = (state >> _WINDOW) - count
@@ -97,12 +101,13 @@ class Nonces:
 
         Whatever is as old as a forgotten one turns stale, so that none is ever replayed.
         """
-        expired = self._checked - self._lifetime
-        for oldest in tuple(islice(self._counts, 2)):
-            issued = _issued(oldest)
-            if issued < expired or len(self._counts) >= self._capacity:
-                del self._counts[oldest]
-                self._floor = max(self._floor, issued)
+        expired, order = self._checked - self._lifetime, self._order
+        for _ in range(min(2, len(order))):
+            issued = _issued(order[0])
+            if issued >= expired and len(order) < self._capacity:
+                return
+            del self._counts[order.popleft()]
+            self._floor = max(self._floor, issued)
 
 
 def _issued(nonce: str) -> int:
