@@ -39,6 +39,8 @@ class RelaySide:
     """The phone's RTCP address; None: `remote` with the next port; equal to `remote`: muxed."""
     learn: bool = False
     """Take the source of the first packet as the phone's address, once (phone behind NAT)."""
+    learn_from: str = ""
+    """Learn from this host only, the one the phone signals from; empty: whoever comes first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 Ready = Callable[[int], None]
 """Called with the epoll events of its descriptor."""
@@ -20,6 +21,9 @@ EVENTS_PER_ROUND = 512
 """Descriptors served before anything else gets its turn: about 3 ms of packets."""
 JOBS_PER_ROUND = 16
 """Jobs done between two rounds of packets; opening a relay takes 0.3 ms."""
+ROUND_INTERVAL = 0.001
+"""Seconds between the begins of two rounds with packets: at 500 streams this makes rounds of 25
+packets instead of 2 and saves a third of the processor, for half a millisecond of delay."""
 SWEEP_INTERVAL = 1.0
 """Seconds between two looks at what only time brings."""
 
@@ -76,23 +80,42 @@ class Loop:
         """Serve until `stop` is called."""
         self._running = True
         sweep_at = time.monotonic() + SWEEP_INTERVAL
-        poll, table = self._epoll.poll, self._ready
         while self._running:
-            timeout = 0.0 if self._jobs else max(0.0, sweep_at - self.now)
-            events = poll(timeout, EVENTS_PER_ROUND)
-            self.now = time.monotonic()
-            for descriptor, mask in events:
-                ready = table.get(descriptor)
-                if ready is not None:
-                    try:
-                        ready(mask)
-                    except Exception:
-                        self._report(descriptor)
-            if self._jobs:
-                self._do_jobs()
+            had_packets = self.turn(max(0.0, sweep_at - self.now))
             if self.now >= sweep_at:
                 sweep_at = self.now + SWEEP_INTERVAL
-                self._sweep()
+                self.sweep()
+            rest = self.now + ROUND_INTERVAL - time.monotonic()
+            if had_packets and not self._jobs and rest > 0:
+                time.sleep(rest)
+
+    def turn(self, timeout: float) -> bool:
+        """Serve what is ready, waiting for it at most so long, and do some jobs.
+
+        Returns whether any descriptor was ready.
+        """
+        events = self._epoll.poll(0.0 if self._jobs else timeout, EVENTS_PER_ROUND)
+        self.now = time.monotonic()
+        table = self._ready
+        for descriptor, mask in events:
+            ready = table.get(descriptor)
+            if ready is not None:
+                try:
+                    ready(mask)
+                except Exception:
+                    self._report(descriptor)
+        if self._jobs:
+            self._do_jobs()
+        return bool(events)
+
+    def sweep(self) -> None:
+        """Do what is done every second."""
+        for descriptor, until in list(self._resting.items()):
+            if self.now >= until:
+                del self._resting[descriptor]
+                self._epoll.modify(descriptor, select.EPOLLIN)
+        for sweep in self._sweeps:
+            self._guarded(sweep)
 
     def close(self) -> None:
         """Let go of the descriptors; their owners close them."""
@@ -101,14 +124,6 @@ class Loop:
     def _do_jobs(self) -> None:
         for _ in range(min(JOBS_PER_ROUND, len(self._jobs))):
             self._guarded(self._jobs.popleft())
-
-    def _sweep(self) -> None:
-        for descriptor, until in list(self._resting.items()):
-            if self.now >= until:
-                del self._resting[descriptor]
-                self._epoll.modify(descriptor, select.EPOLLIN)
-        for sweep in self._sweeps:
-            self._guarded(sweep)
 
     def _guarded(self, job: Callable[[], None]) -> None:
         # Like `runtime` for core, this is where a bug must not end every call on the site.
@@ -124,5 +139,6 @@ class Loop:
 
 
 def log(text: str) -> None:
-    """Write one line for the journal."""
-    print(f"media: {text}", file=sys.stderr, flush=True)
+    """Write one line for the journal; without a journal calls still go on."""
+    with suppress(OSError, ValueError):
+        print(f"media: {text}", file=sys.stderr, flush=True)

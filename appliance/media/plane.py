@@ -54,7 +54,6 @@ class MediaClient:
     def put(self, relay: Relay) -> None:
         """Open or change one relay; sent with all others of this turn of the loop."""
         self._wanted[relay.key] = relay
-        self._ending.discard(relay.key)
         self._queue(relay)
 
     def drop(self, key: str) -> None:
@@ -158,7 +157,8 @@ class MediaClient:
                 return
             self._ending.discard(event.key)
         if self._receive is not None:
-            self._receive(event)
+            # By way of the loop: what goes wrong with one event must not end the connection.
+            asyncio.get_running_loop().call_soon(self._receive, event)
 
     def _disconnect(self) -> None:
         self._unsent.clear()

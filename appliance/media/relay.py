@@ -23,6 +23,7 @@ class Leg:
     def __init__(self, loop: Loop, local: Address) -> None:
         """Bind both ports; raises OSError with neither of them held."""
         address, port = local
+        self._learn_from = ""
         self.rtp = Port(loop, local)
         try:
             self.rtcp = Port(loop, (address, port + 1))
@@ -36,7 +37,8 @@ class Leg:
             return
         rtcp = _rtcp_address(side)
         if side.learn:
-            self.rtp.learn(_shows_rtp, side.remote)
+            self._learn_from = side.learn_from
+            self.rtp.learn(self._shows_rtp, side.remote)
             self.rtcp.learn(self._shows_rtcp, rtcp)
         else:
             _name(self.rtp, side.remote)
@@ -57,6 +59,9 @@ class Leg:
         """RTP received from the phone; strangers' packets on both ports."""
         dropped = self.rtp.dropped + self.rtcp.dropped
         return MediaCounters(packets=self.rtp.packets, octets=self.rtp.octets, dropped=dropped)
+
+    def _shows_rtp(self, packet: memoryview, source: Source) -> bool:
+        return is_rtp(packet) and self._learn_from in ("", source[0])
 
     def _shows_rtcp(self, packet: memoryview, source: Source) -> bool:
         """Accept RTCP only from the host whose RTP was learnt."""
@@ -152,7 +157,3 @@ def _rtcp_address(side: RelaySide) -> Address | None:
         return side.remote_rtcp
     address, port = side.remote
     return (address, port + 1) if port < 65535 else None
-
-
-def _shows_rtp(packet: memoryview, _source: Source) -> bool:
-    return is_rtp(packet)
