@@ -96,7 +96,7 @@ class ClientTransaction(Transaction):
             cancel.add(name, value)
         self._arm("cancel unanswered", now + TIMEOUT)
         branch = self._key.partition(" ")[0]
-        ClientTransaction(self._room, cancel, self.flow, branch, _NOBODY).step("start", now)
+        ClientTransaction(self._room, cancel, self.flow, branch, _NOBODY).begin(now)
 
     def _remember_cancel(self, now: float, message: Message | None) -> None:
         self._remembered = True

@@ -70,21 +70,35 @@ def _lane(timers: TimerQueue, event: Input) -> Lane[Transaction]:
 class Transaction:
     """Move through one table; `step` is the only way its state changes."""
 
-    __slots__ = ("_interval", "_key", "_room", "_rows", "_shelf", "_timers", "flow", "state")
+    __slots__ = (
+        "_first",
+        "_interval",
+        "_key",
+        "_room",
+        "_rows",
+        "_shelf",
+        "_timers",
+        "flow",
+        "state",
+    )
 
     def __init__(
         self, room: Room, program: Program, flow: Flow, key: str, shelf: dict[str, Any]
     ) -> None:
         self._room = room
-        self._rows = program["initial"]
+        self.state, self._rows, self._first = program["initial"]["start"]
         self._key = key
         self._shelf = shelf
         self._timers: dict[Input, Timer] | None = None
         self._interval = 0.0
         self.flow = flow
         """The way the request came or went."""
-        self.state: State = "initial"
         shelf[key] = self
+
+    def begin(self, now: float) -> None:
+        """Do what the table wants at the start; call it once, when the transaction is complete."""
+        for act in self._first:
+            act(self, now, None)
 
     def step(self, event: Input, now: float, message: Message | None = None) -> bool:
         """Take one input; False, and nothing done, where the state has no row for it."""

@@ -100,7 +100,7 @@ class Transactions:
             tx.expect_merges(_merge_key(request))
         elif method == "CANCEL":
             tx.cancels = self._invite_of(request)
-        tx.step("start", now)
+        tx.begin(now)
         if len(self._answered) > self._most_answered:
             self._room.lanes["timer J"].expire_oldest(now)
         return tx
@@ -150,7 +150,7 @@ class Transactions:
             raise RemoteError(503, "too many requests wait for their answers")
         branch = self._put_via(request, flow)
         tx = ClientTransaction(self._room, request, flow, branch, user)
-        tx.step("start", now)
+        tx.begin(now)
         return tx
 
     def send_ack(self, ack: Request, flow: Flow) -> None:
@@ -196,7 +196,7 @@ def server_key(request: Request, method: str = "") -> str:
     if method == "ACK":
         method = "INVITE"
     branch = via.params.get("branch") or ""
-    if len(branch) > len(MAGIC_COOKIE) and branch[: len(MAGIC_COOKIE)].lower() == _COOKIE:
+    if len(branch) > 7 and (branch.startswith(MAGIC_COOKIE) or branch[:7].lower() == _COOKIE):
         return f"{branch} {via.host.lower()}:{via.port} {method}"
     return _old_key(request, method)
 

@@ -111,11 +111,14 @@ class ServerTransaction(Transaction):
 
     def _keep_answer(self, now: float, message: Message | None) -> None:
         self._request = None
-        if self.flow.transport == "UDP":
-            del self._shelf[self._key]
-            self._shelf = shelf = self._room.answered
-            shelf[self._key] = self
-        self._linger("timer J", now)
+        if self.flow.transport != "UDP":
+            self.step("timer J", now)
+            return
+        room, key = self._room, self._key
+        del room.servers[key]
+        room.answered[key] = self
+        self._shelf = room.answered
+        room.lanes["timer J"].add(self, now)
 
 
 _ACTS: Mapping[Do, Act] = {

@@ -173,7 +173,7 @@ def noted(via: str, remote: tuple[str, int] = PEER) -> str | None:
     request = read(text("OPTIONS").replace("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx", via))
     note_source(request, Flow("UDP", US, remote))
     note_source(request, Flow("UDP", US, remote))
-    assert request.via == read(f"OPTIONS sip:a SIP/2.0\nVia: {request.first('Via')}").via
+    assert request.via == read(f"OPTIONS sip:a SIP/2.0\nVia: {via}").via
     return request.first("Via")
 
 
