@@ -35,6 +35,8 @@ SNAPSHOT_FIRST = 300.0
 """Seconds after the start: the phones that come back first need the disk more."""
 BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
+URGENT = frozenset((SaveRecord, SaveMode))
+
 Read = Callable[[Tables, Moment], Any]
 
 
@@ -87,7 +89,7 @@ class Store:
     def save(self, action: Saving) -> None:
         """Write soon; a record or a mode at once."""
         self._queue.append(action)
-        if isinstance(action, SaveRecord | SaveMode):
+        if type(action) in URGENT:
             self._urgent.set()
         if not self._wake.is_set():
             self._wake.set()
