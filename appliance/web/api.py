@@ -122,8 +122,12 @@ class Api:
 
     async def post_bundle(self, request: web.Request) -> web.Response:
         """Apply the bundle in the body."""
-        async with asyncio.timeout(BODY_TIMEOUT):
-            data = await request.read()
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                data = await request.read()
+        except TimeoutError:
+            text = f"the bundle did not arrive within {BODY_TIMEOUT:.0f} s"
+            raise web.HTTPRequestTimeout(text=text) from None
         log.info("a bundle of %d bytes is offered from %s", len(data), request.remote)
         fresh = await self._bundles.offer(data)
         return _json({"applied": fresh, "stored": self._bundles.state})
