@@ -87,11 +87,10 @@ def _fill(message: Message, lines: list[str]) -> None:
         headers = _headers(lines)
     else:
         if len(index) == len(lines):
-            message.index = index
-            message.repeats = False
+            message.take(index)
             return
         headers = [(known[name], text.strip()) for name, text in [s.split(":", 1) for s in lines]]
-    message.headers = headers
+    message.headers.extend(headers)
     if len(message.all("Via")) > MAX_VIAS:
         scan.malformed("Too many Via headers")
 
@@ -127,23 +126,12 @@ def _start(line: str) -> Request | Response:
     if third == _VERSION:
         if not scan.is_token(first) or not second or "<" in second:
             scan.malformed("Bad request line")
-        return _request(first, second)
+        return Request(first, second, [])
     if first.upper() == _VERSION:
         if len(second) != 3 or not "100" <= second <= "699" or not second.isdigit():
             scan.malformed("Bad status line")
-        response = Response.__new__(Response)
-        response.status = int(second)
-        response.reason = third
-        return response
+        return Response(int(second), third, [])
     return _other_version(first, second, third)
-
-
-def _request(method: str, uri: str) -> Request:
-    """Make a request whose headers are still to be filled in."""
-    request = Request.__new__(Request)
-    request.method = method
-    request.uri = uri
-    return request
 
 
 def _other_version(first: str, second: str, third: str) -> Request:
@@ -152,7 +140,7 @@ def _other_version(first: str, second: str, third: str) -> Request:
         scan.malformed("Bad request line")
     if number != "2.0":
         raise RemoteError(505, "Only SIP/2.0 is spoken here")
-    return _request(first, second)
+    return Request(first, second, [])
 
 
 def _body(message: Message, body: bytes) -> bytes:

@@ -8,9 +8,9 @@ repetition is possessive, so no character is looked at twice.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from appliance.sip.headers import CSeq, NameAddr, Via
-from appliance.sip.message import Message, Request
 from appliance.sip.scan import NO_PARAMS
 from appliance.sip.uri import SipUri
 
@@ -28,21 +28,23 @@ _plain = re.compile(
 ).fullmatch
 
 
-def read_plain(message: Message, uri: str) -> bool:
-    """Fill in what a message's attributes would read; False where it is not plain.
+Plain = tuple[SipUri | None, Via, NameAddr, NameAddr, str, CSeq, int | None]
 
-    `uri` is the Request-URI, empty for a response. No header may come twice.
+
+def read_plain(uri: str, index: Mapping[str, str]) -> Plain | None:
+    """Return Request-URI, Via, From, To, Call-ID, CSeq and hops; None where one is not plain.
+
+    `uri` is empty for a response, and its address then None; `index` has each header's only line.
     """
-    index = message.index
     try:
         text = (
             f"{uri}\n{index['Via']}\n{index['From']}\n{index['To']}\n{index['Call-ID']}\n"
             f"{index['CSeq']}\n{index.get('Max-Forwards', '')}"
         )
     except KeyError:
-        return False
+        return None
     if (match := _plain(text)) is None:
-        return False
+        return None
     (
         scheme, user, host, port,
         transport, via_host, via_port, early, branch, late,
@@ -50,28 +52,28 @@ def read_plain(message: Message, uri: str) -> bool:
         to_name, to_scheme, to_user, to_host, to_port, to_tag,
         call_id, number, method, hops,
     ) = match.groups()  # fmt: skip
-    if isinstance(message, Request) and scheme:
-        message.request_uri = message.target = SipUri(scheme, user, host.lower(), _port(port))
-    message.via = Via(
-        transport,
-        via_host,
-        _port(via_port),
-        {"branch": branch, "rport": None} if early or late else {"branch": branch},
+    return (
+        SipUri(scheme, user, host.lower(), _port(port)) if scheme else None,
+        Via(
+            transport,
+            via_host,
+            _port(via_port),
+            {"branch": branch, "rport": None} if early or late else {"branch": branch},
+        ),
+        NameAddr(
+            from_name or "",
+            SipUri(from_scheme, from_user, from_host.lower(), _port(from_port)),
+            {"tag": from_tag} if from_tag else NO_PARAMS,
+        ),
+        NameAddr(
+            to_name or "",
+            SipUri(to_scheme, to_user, to_host.lower(), _port(to_port)),
+            {"tag": to_tag} if to_tag else NO_PARAMS,
+        ),
+        call_id,
+        CSeq(int(number), method),
+        int(hops) if hops else None,
     )
-    message.from_ = NameAddr(
-        from_name or "",
-        SipUri(from_scheme, from_user, from_host.lower(), _port(from_port)),
-        {"tag": from_tag} if from_tag else NO_PARAMS,
-    )
-    message.to = NameAddr(
-        to_name or "",
-        SipUri(to_scheme, to_user, to_host.lower(), _port(to_port)),
-        {"tag": to_tag} if to_tag else NO_PARAMS,
-    )
-    message.call_id = call_id
-    message.cseq = CSeq(int(number), method)
-    message.max_forwards = int(hops) if hops else None
-    return True
 
 
 def _port(text: str | None) -> int | None:

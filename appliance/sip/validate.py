@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from appliance.errors import RemoteError
 from appliance.sip.message import Message, Request, Response
-from appliance.sip.plain import read_plain
 from appliance.sip.scan import malformed
 from appliance.sip.uri import SipUri
 
@@ -54,11 +53,10 @@ def check_request(
 
 def _check_shape(request: Request) -> None:
     """Make sure that what every answer copies is there once, and all we act on can be read."""
-    if request.repeats:
-        _check_once(request)
-    elif read_plain(request, request.uri):
+    if request.read_plain():
         _ = request.contacts
         return
+    _check_once(request)
     if request.via.branch == _BARE_COOKIE:
         malformed("The branch names no transaction")
     _ = request.from_, request.to, request.call_id, request.cseq
@@ -66,6 +64,8 @@ def _check_shape(request: Request) -> None:
 
 
 def _check_once(message: Message) -> None:
+    if not message.repeats:
+        return
     names = [name for name, _ in message.headers]
     for name in _ONCE:
         if names.count(name) > 1:
@@ -122,11 +122,10 @@ def check_response(response: Response) -> bool:
     More than one Via means it was meant for another element (RFC 3261, section 8.1.3.3).
     """
     try:
-        if response.repeats:
-            _check_once(response)
-        elif read_plain(response, ""):
+        if response.read_plain():
             _ = response.contacts
             return True
+        _check_once(response)
         _ = response.from_, response.to, response.call_id, response.cseq, response.contacts
         return len(response.vias) == 1
     except RemoteError:
