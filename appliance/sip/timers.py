@@ -132,7 +132,8 @@ class Lane(Generic[T]):
     def _empty(self, now: float) -> None:
         batch = self._batches.popleft()
         if batch is self._filling:
-            self._filled = now
+            self._filling = []
+            self._filled = float("-inf")
         expire = self._expire
         for item in batch:
             expire(item, now)

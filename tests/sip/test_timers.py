@@ -1,3 +1,5 @@
+import weakref
+
 from appliance.sip.timers import Lane, TimerQueue
 
 
@@ -91,3 +93,14 @@ def test_a_thing_handed_out_may_enter_the_lane_again():
     for now in (10.0, 20.0, 30.0):
         timers.expire(now)
     assert out == [10.0, 20.0, 30.0]
+
+
+def test_a_lane_keeps_nothing_it_has_handed_out():
+    timers = TimerQueue()
+    waiting: Lane[object] = Lane(timers, 32.0, lambda item, now: None)
+    thing = set("a")
+    gone = weakref.ref(thing)
+    waiting.add(thing, 0.0)
+    del thing
+    timers.expire(33.0)
+    assert gone() is None

@@ -125,3 +125,13 @@ def test_an_answer_to_nothing_we_asked_is_dropped():
     stray.set("Via", "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKother")
     assert not pair.alice.transactions.receive_response(stray, tx.flow, pair.clock.now)
     assert tx.state == "trying"
+
+
+def test_a_response_that_cannot_be_read_is_dropped():
+    pair = Pair()
+    tx = pair.alice.ask(request("OPTIONS"))
+    for name, value in (("CSeq", "x OPTIONS"), ("Via", "SIP/2.0/UDP :;branch=z9hG4bK192.0.2.11")):
+        broken = tx.request.response(200, to_tag="b")
+        broken.set(name, value)
+        assert not pair.alice.transactions.receive_response(broken, tx.flow, pair.clock.now)
+    assert tx.state == "trying"
