@@ -10,7 +10,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def _make(folder: Path) -> None:
         raise LocalError(text) from error
 
 
-async def supervise(commands: dict[str, Sequence[str]]) -> None:
+async def supervise(commands: Mapping[str, Sequence[str]]) -> None:
     """Keep these processes running until SIGINT or SIGTERM, then end them all."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -1,0 +1,356 @@
+"""The commands as people and scripts use them: words in, text and exit status out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from appliance.adapters.ipc import IpcServer
+from appliance.bundle import decode
+from appliance.cli.admin import serve
+from appliance.cli.command import main
+from appliance.cli.door import Door
+from appliance.cli.output import age
+from appliance.cli.status import complaints
+from appliance.errors import Unavailable
+from appliance.settings import Settings
+from tests.cloud.reference_trial import free_port, site_bundle
+from tests.fake_core import STATUS, FakeCore, record
+
+FAMILIES = ("run", "core", "media", "admin", "status", "mode", "zones", "phones", "calls")
+FAMILIES += ("records", "bundle", "cloud", "demo")
+
+
+class Appliance:
+    """An admin process with a core of ours, in a thread of its own; `run` is one command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.core = FakeCore()
+        self.settings = Settings(data=folder, run=folder, admin_port=free_port())
+        self.file = folder / "holdfast.toml"
+        self.file.write_text(
+            f'data = "{folder}"\nrun = "{folder}"\nadmin_port = {self.settings.admin_port}\n'
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        self._wait()
+
+    def run(self, *words: str) -> int:
+        return main(["--settings", str(self.file), *words])
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        async def whole() -> None:
+            server = IpcServer(
+                self.settings.core_socket,
+                lambda name, arguments, _: self.core.call(name, **arguments),
+            )
+            await server.start()
+            try:
+                await serve(self.settings)
+            finally:
+                await server.stop()
+
+        self._task = self._loop.create_task(whole())
+        with closing(self._loop):
+            try:
+                self._loop.run_until_complete(self._task)
+            except asyncio.CancelledError:
+                return
+
+    def _wait(self) -> None:
+        for _ in range(200):
+            try:
+                Door(self.settings).get("mode")
+                return
+            except Unavailable:
+                threading.Event().wait(0.02)
+        pytest.fail("the admin process does not start")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    with closing(Appliance(tmp_path_factory.mktemp("appliance"))) as made:
+        yield made
+
+
+@pytest.fixture
+def appliance(shared: Appliance, monkeypatch: pytest.MonkeyPatch) -> Appliance:
+    """The appliance, with nothing left of the test before."""
+    shared.core.away = False
+    shared.core.mode = "standby"
+    shared.core.waiting = []
+    for name in ("HOLDFAST_SETTINGS", "HOLDFAST_DATA", "HOLDFAST_RUN"):
+        monkeypatch.delenv(name, raising=False)
+    return shared
+
+
+def test_status_in_one_glance(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    assert appliance.run("status") == 0
+    text = capsys.readouterr().out
+    assert "standby for" in text
+    assert "zones    primary up 12.3 ms" in text
+    assert "phones   1 registered, 2 expected" in text
+    assert "records  3 waiting for the cloud" in text
+    assert "bans     192.0.2.7 for 15 min" in text
+    assert "\x1b" not in text
+
+
+def test_status_as_json(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    assert appliance.run("status", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["healthy"], told["complaints"], told["mode"]) == (True, [], "standby")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"mode": "survivability", "reason": "both zones down"}, "the mode is survivability: both"),
+        ({"zones": [STATUS["zones"][0] | {"state": "down", "reason": "tls"}]}, "zone primary is"),
+        ({"sync": {"bundle": {"failure": "no answer"}}}, "the bundle cannot be pulled: no answer"),
+        ({"sync": {"bundle": {"core_failure": "away"}}}, "core does not serve the stored bundle"),
+        ({"sync": {"bundle": {"problems": [{}, {}]}}}, "a bundle was refused with 2 problems"),
+        ({"sync": {"records": {"failure": "503"}}}, "call records wait: 503"),
+        ({"sync": {"records": {"refused": {"a": ""}}}}, "the cloud will not take 1 call records"),
+    ],
+)
+def test_what_is_not_well_is_said(change: dict[str, Any], text: str) -> None:
+    [found] = complaints(STATUS | change)
+    assert found.startswith(text)
+
+
+def test_phones_lists_who_is_there_and_who_is_missing(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert appliance.run("phones") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("1001       Zoë   registered  UDP        192.0.2.1 port 5060")
+    assert lines[2].split() == ["1002", "Bo", "missing"]
+    assert lines[-1] == "1 phones registered, 1 users without"
+
+
+def test_nothing_a_phone_says_commands_the_terminal(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    appliance.run("phones")
+    assert "phone\ufffd[31m" in capsys.readouterr().out
+
+
+def test_missing_phones_are_a_no(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    assert appliance.run("phones", "--missing", "--json") == 1
+    assert [one["user"] for one in json.loads(capsys.readouterr().out)] == ["b"]
+
+
+def test_mode_with_history(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    assert appliance.run("mode") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("standby for ")
+    assert lines[3].endswith("recovering     standby     stable for 300 s")
+
+
+def test_scripts_can_ask_for_a_mode(appliance: Appliance) -> None:
+    assert appliance.run("mode", "--is", "standby") == 0
+    assert appliance.run("mode", "--is", "testing") == 1
+
+
+def test_zones(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    assert appliance.run("zones") == 0
+    assert "primary  a.example  TLS        up" in capsys.readouterr().out
+
+
+def test_calls(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    assert appliance.run("calls") == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:4] == [
+        "1001",
+        "1002",
+        "1002",
+        "talking",
+    ]
+
+
+def test_records(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    appliance.core.waiting = [record("r-1", answered=1001.0, ended=1061.0, steps=("ring 1002",))]
+    assert appliance.run("records") == 0
+    assert "answered  1 min   survivability  waits  r-1" in capsys.readouterr().out
+    assert appliance.run("records", "r-1") == 0
+    assert "  ring 1002" in capsys.readouterr().out
+    assert appliance.run("records", "r-2") == 1
+
+
+def test_wrong_limits_are_bad_input(appliance: Appliance) -> None:
+    assert appliance.run("records", "--limit", "0") == 2
+
+
+def test_a_bundle_is_applied_shown_and_refused(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = appliance.folder / "new.json"
+    file.write_bytes(msgspec.json.encode(site_bundle(version=2)))
+    assert appliance.run("bundle", "apply", str(file)) == 0
+    assert capsys.readouterr().out == "applied version 2\n"
+    assert appliance.run("bundle", "show") == 0
+    assert "version 2 of site hq, stored" in capsys.readouterr().out
+    file.write_bytes(msgspec.json.encode(site_bundle(version=1)))
+    assert appliance.run("bundle", "apply", str(file)) == 1
+    assert capsys.readouterr().out == "version: 1 is older than 2, which stays; raise the version\n"
+    assert appliance.run("bundle", "show") == 1
+    assert "refused at" in capsys.readouterr().out
+    assert appliance.run("bundle", "pull") == 1
+
+
+def test_without_core_commands_say_so_and_bundle_still_answers(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    appliance.core.away = True
+    assert appliance.run("status") == 3
+    assert "is it running?" in capsys.readouterr().err
+    assert appliance.run("bundle", "show") == 1
+
+
+def test_without_an_appliance_nothing_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--data", str(tmp_path), "status"]) == 3
+    assert "never ran with this folder" in capsys.readouterr().err
+
+
+def test_a_dead_appliance_does_not_answer(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_ADMIN_PORT", str(free_port()))
+    assert appliance.run("status") == 3
+    assert "is Holdfast running?" in capsys.readouterr().err
+
+
+def test_the_token_is_not_shown_to_a_stranger_on_our_port(
+    appliance: Appliance, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "admin.token").write_text("another-token")
+    assert appliance.run("status", "--data", str(tmp_path)) == 2
+    assert "shows none of the certificates" in capsys.readouterr().err
+
+
+def test_global_options_may_stand_before_or_after(appliance: Appliance) -> None:
+    folder = str(appliance.folder)
+    assert appliance.run("--data", folder, "mode", "--is", "standby") == 0
+    assert appliance.run("mode", "--data", folder, "--is", "standby") == 0
+
+
+@pytest.mark.parametrize("words", [[], ["nothing"], ["mode", "--is", "gone"], ["records", "--x"]])
+def test_wrong_words_are_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: holdfast" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("sip_prot = 1", "sip_prot"), ("sip_port = [", "is not TOML"), (None, "check the path")],
+)
+def test_wrong_settings_are_status_2(
+    tmp_path: Path, text: str | None, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "holdfast.toml"
+    if text is not None:
+        file.write_text(text)
+    assert main(["--settings", str(file), "status"]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_a_help_page(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([family, "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out
+
+
+def test_the_help_page_tells_what_exit_statuses_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "3  something that should answer does not" in capsys.readouterr().out
+
+
+def test_validate_says_yes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "site.json"
+    file.write_bytes(msgspec.json.encode(site_bundle()))
+    assert main(["bundle", "validate", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("valid: version 1 of site hq, 4 users")
+
+
+def test_validate_lists_every_problem_and_says_no(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "site.json"
+    file.write_bytes(b'{"version": 0}')
+    assert main(["bundle", "validate", str(file), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["valid"] is False
+    assert [one["path"] for one in told["problems"]] == ["version", "site", "zones"]
+    assert main(["bundle", "validate", str(file)]) == 1
+    assert "3 problems" in capsys.readouterr().out
+    assert main(["bundle", "show", str(file)]) == 2
+    assert main(["bundle", "validate", str(tmp_path / "none")]) == 2
+
+
+def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundle", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Holdfast site bundle"
+
+
+def test_sample_writes_a_valid_site_and_its_phones(tmp_path: Path) -> None:
+    words = ["bundle", "sample", "--users", "30", "--contacts", "20", "--out", str(tmp_path)]
+    assert main(words) == 0
+    made = decode((tmp_path / "site.json").read_bytes())
+    phones = (tmp_path / "phones.csv").read_text().splitlines()
+    assert phones[0] == "user,extension,username,realm,password,domain,mac,model"
+    assert len(phones) == 31
+    assert len(made.contacts) == 20
+    before = (tmp_path / "site.json").read_bytes()
+    assert main(words) == 0
+    assert (tmp_path / "site.json").read_bytes() == before
+
+
+def test_colour_is_for_terminals_that_want_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "site.json"
+    file.write_bytes(msgspec.json.encode(site_bundle()))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    main(["bundle", "validate", str(file)])
+    assert "\x1b[32mvalid\x1b[0m" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    main(["bundle", "validate", str(file)])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "never"),
+        (-5, "0 s"),
+        (59.9, "59 s"),
+        (300, "5 min"),
+        (3600, "1 h"),
+        (12_000, "3 h 20 min"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_ages_as_people_say_them(seconds: float | None, text: str) -> None:
+    assert age(seconds) == text
