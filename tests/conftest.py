@@ -1,0 +1,41 @@
+"""Which tests can run here, and one line about those that cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+SYSTEM = Path(__file__).parent / "system"
+PROGRAMS = ("ip", "nft", "baresip", "sipp", "tshark")
+
+
+def obstacle() -> str:
+    """Say why namespaces with real phones are not possible here; nothing if they are."""
+    if os.geteuid() != 0:
+        return "they need root: network namespaces"
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    return f"these programs are missing: {', '.join(missing)}" if missing else ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of `tests/system` where they cannot run."""
+    why = obstacle()
+    left_out = [item for item in items if why and SYSTEM in item.path.parents]
+    config.stash[LEFT_OUT] = (len(left_out), why)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what was left out."""
+    count, why = config.stash.get(LEFT_OUT, (0, ""))
+    if count:
+        terminalreporter.write_line(f"left out: {count} tests of tests/system, because {why}")
+
+
+LEFT_OUT = pytest.StashKey[tuple[int, str]]()

@@ -1,0 +1,58 @@
+"""Phones played by sipp: registered, called and calling by scenario."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.system.network import APPLIANCE, Host
+from tests.system.site import DOMAIN, password
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+class Sipp:
+    """One phone on one host; each act is one run of sipp on port 5060."""
+
+    def __init__(self, host: Host, folder: Path, name: str, transport: str = "u1") -> None:
+        self.host, self.name, self.transport = host, name, transport
+        self.folder = folder / f"sipp-{name}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def register(self, server: str = APPLIANCE) -> None:
+        """Register; fails where the registrar does not answer 200."""
+        self._end(self._begin("register", server, ""))
+
+    def call(self, dialled: str) -> None:
+        """Call somebody, talk for a moment and hang up."""
+        self._end(self._begin("call", APPLIANCE, dialled))
+
+    def answer(self) -> subprocess.Popen[bytes]:
+        """Begin to wait for one call, answer it, and echo what is said."""
+        return self._begin("answer", APPLIANCE, "", "-rtp_echo")
+
+    def finished(self, process: subprocess.Popen[bytes], seconds: float = 15) -> None:
+        """Wait for a run to end well."""
+        self._end(process, seconds)
+
+    def _begin(
+        self, scenario: str, server: str, dialled: str, *more: str
+    ) -> subprocess.Popen[bytes]:
+        fields = self.folder / "fields.csv"
+        who = f"[authentication username={self.name} password={password(self.name)}]"
+        fields.write_text(f"SEQUENTIAL\n{self.name};{DOMAIN};{who};{dialled}\n")
+        words = ["sipp", server, "-sf", str(SCENARIOS / f"{scenario}.xml"), "-inf", str(fields)]
+        words += ["-i", self.host.address, "-mi", self.host.address, "-p", "5060", "-m", "1"]
+        words += ["-mp", "16000", "-nostdin", "-timeout", "40s", "-timeout_error"]
+        words += ["-t", self.transport, "-trace_err", "-error_file", str(self.folder / "errors")]
+        words += ["-trace_msg", "-message_file", str(self.folder / "messages"), *more]
+        return self.host.start(*words, log=self.folder / "log")
+
+    def _end(self, process: subprocess.Popen[bytes], seconds: float = 45) -> None:
+        status = process.wait(seconds)
+        assert status == 0, f"sipp ended with {status}\n{self.trace()}"
+
+    def trace(self) -> str:
+        """Give what was sent and received."""
+        file = self.folder / "messages"
+        return file.read_text(errors="replace")[-6000:] if file.exists() else "nothing sent"
