@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,6 +31,8 @@ SUITES: Final[dict[str, int]] = {
 
 LINES_LIMIT = 32
 """a=crypto lines of one m-line; phones offer up to 8."""
+KEYS_LIMIT = 8
+"""Keys of one line; more than one is rare."""
 _WEAKENING = frozenset({"UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP"})
 _HARMLESS = ("KDR=", "WSH=", "FEC_ORDER=", "FEC_KEY=", "-")
 
@@ -87,6 +89,8 @@ class CryptoAttribute:
         if not (tag.isascii() and tag.isdigit() and len(tag) <= 9):
             raise _refused("a tag that is not a number")
         suite = suite.upper()
+        if keys.count(";") >= KEYS_LIMIT:
+            raise _refused(f"more than {KEYS_LIMIT} keys in a line")
         attribute = cls(
             int(tag),
             suite,
@@ -120,15 +124,15 @@ class CryptoAttribute:
                 raise _refused(f"unknown session parameter {parameter[:32]!r}")
 
 
-def read_crypto(values: Iterable[str]) -> tuple[CryptoAttribute, ...]:
+def read_crypto(values: Sequence[str]) -> tuple[CryptoAttribute, ...]:
     """Read all a=crypto lines of one m-line and return those whose suite we know, in order.
 
     Raises RemoteError(488) when any is malformed, when two have the same tag, or when every suite
     is unknown. Unknown suites beside known ones are left out (RFC 4568, 5.1.2).
     """
-    attributes = [CryptoAttribute.parse(value) for value in values]
-    if len(attributes) > LINES_LIMIT:
+    if len(values) > LINES_LIMIT:
         raise _refused(f"more than {LINES_LIMIT} lines")
+    attributes = [CryptoAttribute.parse(value) for value in values]
     if len({attribute.tag for attribute in attributes}) < len(attributes):
         raise _refused("the same tag twice")
     known = tuple(attribute for attribute in attributes if attribute.known)

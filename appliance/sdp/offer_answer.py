@@ -202,17 +202,19 @@ def _check_key(offered: Media, answered: Media) -> None:
 
 
 def _common_formats(offered: Media, answered: Media) -> tuple[str, ...]:
-    codecs = {_codec(offered, name) for name in offered.formats}
-    formats = tuple(name for name in answered.formats if _codec(answered, name) in codecs)
+    codecs = set(_codecs(offered))
+    pairs = zip(answered.formats, _codecs(answered), strict=True)
+    formats = tuple(name for name, codec in pairs if codec in codecs)
     if not formats:
         raise RemoteError(488, "the answer has no codec of the offer")
     return formats
 
 
-def _codec(media: Media, payload_type: str) -> str:
-    """Return `encoding/clock/channels` in one spelling, or the bare number where none is named."""
-    name = media.rtpmaps.get(payload_type) or _STATIC.get(payload_type, payload_type)
-    return name.lower().removesuffix("/1")
+def _codecs(media: Media) -> list[str]:
+    """Return each format's `encoding/clock/channels` in one spelling, its bare name if none."""
+    maps = media.rtpmaps
+    names = [maps.get(name) or _STATIC.get(name, name) for name in media.formats]
+    return [name.lower().removesuffix("/1") for name in names]
 
 
 def _relayed_media(

@@ -17,6 +17,8 @@ LINE_LIMIT = 1000
 """Lines; a video offer with ICE candidates has some 150."""
 MEDIA_LIMIT = 16
 """m-lines; each costs ports, and phones offer up to 4."""
+FORMAT_LIMIT = 128
+"""Formats of one m-line; RTP has no more payload types."""
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
@@ -272,6 +274,8 @@ def _m_line(value: str) -> tuple[str, int, str, tuple[str, ...]]:
     words = value.split()
     if len(words) < 4:
         raise RemoteError(400, "SDP: the m= line needs kind, port, protocol and formats")
+    if len(words) > 3 + FORMAT_LIMIT:
+        raise RemoteError(400, f"SDP: more than {FORMAT_LIMIT} formats in an m-line")
     # `port/number` asks for consecutive ports; nobody but layered multicast does.
     port = _number(words[1].partition("/")[0], "m=")
     if port > 65535:

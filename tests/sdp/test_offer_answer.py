@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import time
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.bundle import SrtpPolicy
 from appliance.errors import RemoteError
@@ -307,3 +311,42 @@ def test_the_version_grows_only_with_a_change() -> None:
     held = versioned(passed(audio("a=sendonly")), first)
     assert held.origin.version == first.origin.version + 1
     assert versioned(passed(CLEAR), held).origin.version == first.origin.version + 2
+
+
+# Whatever comes
+
+
+FULL = BOTH.encode() + b"a=rtcp:4003 IN IP4 192.0.2.12\r\na=ptime:20\r\na=sendonly\r\n"
+
+
+@given(st.binary(max_size=30), st.integers(0, len(FULL)), st.integers(0, 30))
+def test_damage_ends_in_a_description_or_a_refusal(noise: bytes, at: int, gone: int) -> None:
+    try:
+        damaged = Session.parse(FULL[:at] + noise + FULL[at + gone :])
+        lines = check_offer(damaged, "preferred", before=SECURE)
+        Session.parse(relayed(damaged, dict.fromkeys(lines, HOLDFAST), Origin(7, 1)).encode())
+        check_answer(damaged, damaged)
+        remote_media(damaged)
+    except RemoteError as refused:
+        assert refused.status in (400, 488)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (CRYPTO_80 + "\r\n") * 500,
+        "a=rtpmap:0 x/1\r\n" * 900,
+        "a=candidate:" + "x" * 60000,
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 " + "inline:AA;" * 6000,
+        "a=rtcp:" + "1 " * 30000,
+    ],
+)
+def test_the_worst_descriptions_are_judged_in_linear_time(body: str) -> None:
+    head = audio(formats=" ".join(str(number) for number in range(128))).encode()
+    begin = time.process_time()
+    with suppress(RemoteError):
+        worst = Session.parse(head + body.encode())
+        passed(worst)
+        check_answer(worst, worst)
+        check_offer(worst, "preferred")
+    assert time.process_time() - begin < 0.02

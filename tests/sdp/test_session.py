@@ -99,6 +99,7 @@ def test_octets_that_are_not_utf_8_survive() -> None:
         changed(b"49170", b"99999"),
         changed(b"49170", b"-1"),
         changed(b"RTP/AVP 0 101", b"RTP/AVP"),
+        changed(b"RTP/AVP 0 101", b"RTP/AVP" + b" 0" * 129),
         changed(b"a=ptime:20", b"a ptime"),
         changed(b"a=ptime:20", b"a=ptime\r20"),
         changed(b"a=ptime:20", b"a=ptime\x0020"),
