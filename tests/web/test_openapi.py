@@ -1,0 +1,66 @@
+"""The documented API is the one that is served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from appliance.bundle import Problem
+from appliance.call.record import CallRecord, MediaCounters
+from appliance.cloud.records import UploadState
+from appliance.cloud.sync import SyncState
+from appliance.web.api import Api
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "admin-api.openapi.json"
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    return json.loads(DOCUMENT.read_text())
+
+
+def test_every_route_is_documented_and_no_other(document: Any) -> None:
+    nothing: Any = None
+    served = {(route.method.lower(), route.path) for route in Api(nothing, nothing).routes()}
+    documented = {
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if method != "parameters"
+    }
+    assert documented == served
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "more"),
+    [
+        ("Bundle", SyncState, set()),
+        ("Uploads", UploadState, set()),
+        ("Record", CallRecord, {"uploaded"}),
+        ("Counters", MediaCounters, set()),
+    ],
+)
+def test_structures_are_documented_field_by_field(
+    document: Any, name: str, kind: type[msgspec.Struct], more: set[str]
+) -> None:
+    fields = {field.encode_name for field in msgspec.structs.fields(kind)} | more
+    assert set(document["components"]["schemas"][name]["properties"]) == fields
+
+
+def test_problems_of_bundles_are_documented(document: Any) -> None:
+    properties = document["components"]["schemas"]["BundleProblem"]["properties"]
+    assert set(properties) == set(Problem.__dataclass_fields__)
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:
+    text = DOCUMENT.read_text()
+    for kind in ("schemas", "responses"):
+        for name in document["components"][kind]:
+            assert f"#/components/{kind}/{name}" in text
+    for part in text.split('"$ref": "')[1:]:
+        _, _, kind, name = part.split('"')[0].split("/")
+        assert name in document["components"][kind]
