@@ -25,6 +25,7 @@ from appliance.media.commands import (
 )
 from appliance.media.control import Connection
 from appliance.media.loop import Loop, log
+from appliance.media.worker import ORPHAN_AFTER
 
 
 @dataclass(slots=True)
@@ -46,12 +47,15 @@ class Shards:
         self._loop = loop
         self._capacity = capacity
         self._core: Connection | None = None
+        self._core_seen = loop.now
+        self.orphan_after = ORPHAN_AFTER
         self._questions: dict[int, Question] = {}
         self._asked = 0
         self._workers: list[tuple[subprocess.Popen[bytes], Connection]] = []
         self._stopping = False
         for number in range(count):
             self._workers.append(self._start(number))
+        loop.every_second(self._end_orphans)
 
     def receive(self, connection: Connection, message: Message) -> None:
         """Do a request and answer it on its connection."""
@@ -72,6 +76,7 @@ class Shards:
         """Note the end of core's connection; the workers keep their relays."""
         if connection is self._core:
             self._core = None
+            self._core_seen = self._loop.now
             if not self._stopping:
                 log("core is gone; the relays go on")
 
@@ -128,6 +133,14 @@ class Shards:
             del self._questions[message.id or 0]
             question.connection.send(_joined(question))
 
+    def _end_orphans(self) -> None:
+        """End all relays when core stays away: the workers see only us, and we are here."""
+        now = self._loop.now
+        if self._core is None and now - self._core_seen > self.orphan_after:
+            self._core_seen = now
+            for _, connection in self._workers:
+                connection.send(Message(do="media.resync", arguments={"relays": []}))
+
     def _lose(self, number: int) -> None:
         """Start a dead worker anew and let core come again, for it knows what is missing."""
         if self._stopping:
@@ -137,9 +150,12 @@ class Shards:
         process.wait()
         log(f"worker {number} died; starting another")
         self._workers[number] = self._start(number)
+        # Whoever waits for an answer of the dead one has to come again as well.
+        waiting = [question.connection for question in self._questions.values()]
         self._questions.clear()
-        if self._core is not None:
-            self._core.close()
+        for connection in (self._core, *waiting):
+            if connection is not None:
+                connection.close()
 
 
 def _joined(question: Question) -> Message:
