@@ -106,7 +106,7 @@ class Api:
         return _json(await self._ask("mode"))
 
     async def get_mode_history(self, request: web.Request) -> web.Response:
-        """List changes of mode with their reasons, the latest last."""
+        """List changes of mode with their reasons, the latest first."""
         return _json(await self._ask("mode.history"))
 
     async def get_bundle(self, request: web.Request) -> web.Response:
