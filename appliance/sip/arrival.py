@@ -22,7 +22,7 @@ def note_source(request: Request, flow: Flow) -> None:
     params = via.params
     if "rport" in params:
         host, port = flow.remote
-        line = request.index["Via"]
+        line = request.first("Via") or ""
         if line.endswith(";rport") and "," not in line:  # this and the next save 2 us
             text = f"{line}={port};received={host}"
         elif ";rport;" in line and "," not in line:
@@ -38,7 +38,7 @@ def note_source(request: Request, flow: Flow) -> None:
 
 def _noted(request: Request, via: Via, source: Mapping[str, str]) -> str:
     noted = Via(via.transport, via.host, via.port, {**via.params, **source})
-    line = request.index["Via"]
+    line = request.first("Via") or ""
     return ", ".join([str(noted), *(scan.split_top(line, ",")[1:] if "," in line else ())])
 
 

@@ -172,9 +172,12 @@ def test_when_the_first_is_over_nothing_is_merged_any_more():
 def noted(via: str, remote: tuple[str, int] = PEER) -> str | None:
     request = read(text("OPTIONS").replace("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx", via))
     note_source(request, Flow("UDP", US, remote))
-    note_source(request, Flow("UDP", US, remote))
     assert request.via == read(f"OPTIONS sip:a SIP/2.0\nVia: {via}").via
-    return request.first("Via")
+    once = request.first("Via")
+    note_source(request, Flow("UDP", US, remote))
+    twice = read(f"OPTIONS sip:a SIP/2.0\nVia: {request.first('Via')}").via
+    assert twice == read(f"OPTIONS sip:a SIP/2.0\nVia: {once}").via
+    return once
 
 
 @pytest.mark.parametrize(

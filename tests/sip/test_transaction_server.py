@@ -1,8 +1,10 @@
 """Requests that come and are no INVITE (RFC 3261, 17.2.2)."""
 
+import sys
+
 import pytest
 
-from appliance.errors import LocalError, RemoteError
+from appliance.errors import RemoteError
 from appliance.sip.message import Request
 from tests.sip.agent import message
 from tests.sip.server import Server, text
@@ -57,12 +59,13 @@ def test_an_answered_request_takes_no_further_answer():
     assert not tx.respond(answer, 1000.0) and server.sent == ["200"]
 
 
-def test_an_answered_request_is_not_kept():
+def test_of_an_answered_request_only_the_answer_is_kept():
     server = Server()
     tx = server.begins(REGISTER)
     server.answer(tx, 200)
-    with pytest.raises(LocalError, match="the REGISTER is answered"):
-        _ = tx.request
+    assert tx.state == "completed" and tx.final is not None and tx.final.status == 200
+    counted = sys.getrefcount(tx)
+    assert counted == 2 and server.comes(REGISTER) is None and server.sent == ["200", "200"]
 
 
 def test_a_core_that_answers_without_transaction_asks_first_whether_it_is_known():
