@@ -12,16 +12,16 @@ from appliance.errors import RemoteError
 from appliance.sip import scan
 from appliance.sip.message import Header, Message, Request, Response
 from appliance.sip.names import KNOWN, canonical
+from appliance.sip.plain import AT, MAX_HEADERS, METHOD, REASON, STATUS, URI, match_plain
 
 MAX_HEAD = 16 * 1024
 """Start line and headers: the longest INVITE seen from any phone or SBC is below 8 KiB."""
 MAX_BODY = 64 * 1024
 """A datagram cannot carry more, and no SDP, dialog state or text message needs more."""
-MAX_HEADERS = 100
-"""Header lines: calls through many proxies have about 60."""
 MAX_VIAS = 70
 """One for every hop that Max-Forwards 70 allows (RFC 3261, section 8.1.1.6)."""
 
+_LENGTH = AT["Content-Length"]
 _VERSION = "SIP/2.0"
 _content_lengths = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
@@ -45,11 +45,36 @@ def parse(data: bytes) -> Request | Response:
     Octets beyond Content-Length are ignored; without one the body is all the rest. Raises
     BadMessage.
     """
+    end = data.find(b"\r\n\r\n") + 4
+    if 4 <= end <= MAX_HEAD and (message := _parse_plain(data, end)) is not None:
+        return message
     head, _, body = data.partition(b"\r\n\r\n")
     try:
         return _parse(head, body)
     except RemoteError as error:
         raise BadMessage(error.status, error.reason, _salvage(head)) from None
+
+
+def _parse_plain(data: bytes, end: int) -> Request | Response | None:
+    """Read a message with nothing unusual in it; None for any other, right or wrong."""
+    try:
+        text = data[:end].decode()
+    except UnicodeDecodeError:
+        return None
+    plain = match_plain(text)
+    if plain is None:
+        return None
+    length = plain[_LENGTH]
+    body = data[end:] if length is None else data[end : end + int(length)]
+    if len(body) > MAX_BODY or (length is not None and len(body) != int(length)):
+        return None
+    message: Request | Response
+    if plain[METHOD]:
+        message = Request(plain[METHOD], plain[URI], [], body)
+    else:
+        message = Response(int(plain[STATUS]), plain[REASON], [], body)
+    message.take_plain(plain, text)
+    return message
 
 
 def _parse(head: bytes, body: bytes) -> Request | Response:
@@ -87,7 +112,7 @@ def _fill(message: Message, lines: list[str]) -> None:
         headers = _headers(lines)
     else:
         if len(index) == len(lines):
-            message.take(index)
+            message.take_index(index)
             return
         headers = [(known[name], text.strip()) for name, text in [s.split(":", 1) for s in lines]]
     message.headers.extend(headers)

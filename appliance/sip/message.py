@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from appliance.errors import LocalError, RemoteError
@@ -17,11 +18,20 @@ from appliance.sip.headers import (
     parse_contacts,
 )
 from appliance.sip.names import LISTS, canonical
-from appliance.sip.plain import read_plain
+from appliance.sip.plain import (
+    AT,
+    Groups,
+    read_contacts,
+    read_cseq,
+    read_party,
+    read_target,
+    read_via,
+)
 from appliance.sip.status import reason_of
 from appliance.sip.uri import SipUri, parse_uri
 
 T = TypeVar("T")
+_AUTHORIZATION, _EXPIRES = AT["Authorization"], AT["Expires"]
 Header = tuple[str, str]
 
 
@@ -51,17 +61,20 @@ class Message:
 
     __slots__ = (
         *("_authorization", "_call_id", "_contacts", "_cseq", "_expires", "_from", "_headers"),
-        *("_hops", "_index", "_rest", "_to", "_via", "body"),
+        *("_head", "_hops", "_index", "_plain", "_ready", "_rest", "_to", "_via", "body"),
     )
 
     def __init__(self, headers: list[Header] | None, body: bytes) -> None:
         self._headers = headers
+        self._head = ""
         self.body = body
         self._forget()
 
     def _forget(self) -> None:
         """Forget what was parsed. These are slots, not a dict: that alone saves 3 µs a message."""
         self._index: dict[str, str] | None = None
+        self._plain: Groups | None = None
+        self._ready: str | None = None
         self._rest: dict[str, Any] | None = None
         self._via: Via | None = None
         self._from: NameAddr | None = None
@@ -73,24 +86,47 @@ class Message:
         self._expires: int | None = None
         self._authorization: Credentials | None = None
 
-    def take(self, index: dict[str, str]) -> None:
+    def take_plain(self, plain: Groups, head: str) -> None:
+        """Take what the plain pattern matched, and all the text it matched in."""
+        self._headers = None
+        self._plain = plain
+        self._head = head
+
+    def take_index(self, index: dict[str, str]) -> None:
         """Take headers none of which comes twice, in their order."""
         self._headers = None
         self._index = index
 
     @property
+    def plain(self) -> Groups | None:
+        """Return the match that showed the message to be plain; None: ask each attribute."""
+        return self._plain
+
+    @property
     def headers(self) -> list[Header]:
         """Return canonical name and raw value (unfolded, stripped), in the order of the wire."""
         if self._headers is None:
-            self._headers = list(self.index.items())
+            if self._index is None:
+                self._headers = self._split()
+            else:
+                self._headers = list(self._index.items())
         return self._headers
+
+    def _split(self) -> list[Header]:
+        lines = (self._ready or self._head).split("\r\n")
+        pairs = [line.split(": ", 1) for line in lines[1:] if line]
+        headers = [(canonical(name), value.strip()) for name, value in pairs]
+        if self._plain is None:
+            return headers
+        via = self._plain[AT["Via"]]
+        return [(name, via if name == "Via" else value) for name, value in headers]
 
     @property
     def index(self) -> dict[str, str]:
         """Return the raw value of the first line of each header."""
         index = self._index
         if index is None:
-            headers = self._headers or []
+            headers = self.headers
             index = dict(headers)
             if len(index) != len(headers):
                 index = dict(reversed(headers))
@@ -100,7 +136,8 @@ class Message:
     @property
     def repeats(self) -> bool:
         """Tell whether any header has more than one line."""
-        return self._headers is not None and len(self._headers) != len(self.index)
+        index = self.index
+        return self._headers is not None and len(self._headers) != len(index)
 
     @property
     def rest(self) -> dict[str, Any]:
@@ -109,84 +146,89 @@ class Message:
             self._rest = {}
         return self._rest
 
-    def read_plain(self, uri: str = "") -> bool:
-        """Read all that every message must have at once; False where something is unusual.
-
-        Then each attribute has to be asked for, and says what is wrong with it.
-        """
-        if self.repeats or (plain := read_plain(uri, self.index)) is None:
-            return False
-        _, self._via, self._from, self._to, self._call_id, self._cseq, self._hops = plain
-        return True
-
     @property
     def via(self) -> Via:
         """Return the top Via."""
         if self._via is None:
-            text = self._required("Via")
-            self._via = Via.parse(scan.split_top(text, ",")[0] if "," in text else text)
+            if self._plain is not None:
+                self._via = read_via(self._plain)
+            else:
+                text = self._required("Via")
+                self._via = Via.parse(scan.split_top(text, ",")[0] if "," in text else text)
         return self._via
 
     @property
     def from_(self) -> NameAddr:
         """Return who asks."""
         if self._from is None:
-            self._from = NameAddr.parse(self._required("From"))
+            self._from = self._party("From")
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """Return who is asked for."""
         if self._to is None:
-            self._to = NameAddr.parse(self._required("To"))
+            self._to = self._party("To")
         return self._to
+
+    def _party(self, name: str) -> NameAddr:
+        if self._plain is not None:
+            return read_party(self._plain, name)
+        return NameAddr.parse(self._required(name))
 
     @property
     def call_id(self) -> str:
         """Return the Call-ID."""
         if self._call_id is None:
-            self._call_id = check_call_id(self._required("Call-ID"))
+            text = self._required("Call-ID")
+            self._call_id = text if self._plain is not None else check_call_id(text)
         return self._call_id
 
     @property
     def cseq(self) -> CSeq:
         """Return the request's number and method."""
         if self._cseq is None:
-            self._cseq = CSeq.parse(self._required("CSeq"))
+            if self._plain is not None:
+                self._cseq = read_cseq(self._plain)
+            else:
+                self._cseq = CSeq.parse(self._required("CSeq"))
         return self._cseq
 
     @property
     def contacts(self) -> tuple[NameAddr, ...]:
         """Return all contacts; `(STAR,)` for `Contact: *`."""
         if self._contacts is None:
-            text = self.index.get("Contact")
-            if text is None:
-                self._contacts = ()
-            elif "," in text or self.repeats:
+            if self._plain is not None:
+                self._contacts = read_contacts(self._plain)
+            elif "Contact" in self.index:
                 self._contacts = parse_contacts(self.values("Contact"))
             else:
-                self._contacts = parse_contacts([text])
+                self._contacts = ()
         return self._contacts
 
     @property
     def max_forwards(self) -> int | None:
         """Return the hops left, None where the sender set no limit."""
-        if self._hops is None and (text := self.index.get("Max-Forwards")) is not None:
+        if self._hops is None and (text := self.first("Max-Forwards")) is not None:
             self._hops = scan.number(text, "Max-Forwards", 255)
         return self._hops
 
     @property
     def expires(self) -> int | None:
         """Return the Expires header in seconds; None where there is none that can be read."""
-        if self._expires is None and (text := self.index.get("Expires")) is not None:
-            self._expires = delta_seconds(text)
+        if self._expires is None:
+            plain = self._plain
+            self._expires = delta_seconds(plain[_EXPIRES] if plain else self.first("Expires"))
         return self._expires
 
     @property
     def authorization(self) -> Credentials | None:
         """Return the credentials for us as a server of users; None where there are none."""
-        if self._authorization is None and (text := self.index.get("Authorization")) is not None:
-            self._authorization = Credentials.parse(text)
+        if self._authorization is None:
+            plain = self._plain
+            text = plain[_AUTHORIZATION] if plain else self.first("Authorization")
+            if text is not None:
+                self._authorization = Credentials.parse(text)
         return self._authorization
 
     @remembered
@@ -197,7 +239,7 @@ class Message:
     @remembered
     def content_type(self) -> str:
         """Return the body's type and subtype in lower case without parameters; '' if none."""
-        text = self.index.get("Content-Type", "")
+        text = self.first("Content-Type") or ""
         return "".join(text.partition(";")[0].split()).lower()
 
     @remembered
@@ -226,7 +268,7 @@ class Message:
         return tuple([NameAddr.parse(value) for value in self.values("Record-Route")])
 
     def _required(self, name: str) -> str:
-        value = self.index.get(name)
+        value = self.first(name)
         if not value:
             scan.malformed(f"{name} is missing")
         return value
@@ -236,12 +278,21 @@ class Message:
 
     def first(self, name: str) -> str | None:
         """Return the raw value of the first header of that name."""
-        return self.index.get(name)
+        plain = self._plain
+        if plain is None or self._index is not None:
+            return self.index.get(name)
+        if (place := AT.get(name)) is not None:
+            text: str | None = plain[place]
+            return text
+        return self.index.get(name) if f"\n{name}: " in self._head else None
 
     def all(self, name: str) -> list[str]:
         """Return the raw value of each header line of that name."""
-        if not self.repeats:
-            return [self.index[name]] if name in self.index else []
+        first = self.first(name)
+        if first is None:
+            return []
+        if self._plain is not None and name in AT:
+            return [first]
         return [value for key, value in self.headers if key == name]
 
     def values(self, name: str) -> list[str]:
@@ -281,14 +332,16 @@ class Message:
 
         All else that was parsed stays remembered: every request over UDP passes here.
         """
-        index, rest = self.index, self._rest
+        if self._plain is not None:
+            self._plain[AT["Via"]] = text
         if self._headers is not None:
             at = next(at for at, (name, _) in enumerate(self._headers) if name == "Via")
             self._headers[at] = ("Via", text)
-        index["Via"] = text
+        if self._index is not None:
+            self._index["Via"] = text
+        if self._rest is not None:
+            self._rest.pop("vias", None)
         self._via = via
-        if rest is not None:
-            rest.pop("vias", None)
 
     def remove(self, name: str) -> None:
         """Drop every line of a header; harmless where there is none."""
@@ -296,14 +349,20 @@ class Message:
         self._forget()
 
     def _encode(self, start: str) -> bytes:
-        lines = [start]
-        lines += [f"{name}: {value}" for name, value in self.headers if name != "Content-Length"]
-        lines.append(f"Content-Length: {len(self.body)}")
-        text = "".join(lines)
-        if "\n" in text or "\r" in text:
-            raise LocalError("A line break inside a header was about to be sent")
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode() + self.body
+        """Write it all, with a Content-Length of its own; no line break inside a line."""
+        text = self._ready
+        if text is None:
+            lines = [f"{name}: {value}" for name, value in self.headers if name != _LENGTH]
+            check_lines(start, *lines)
+            text = "\r\n".join([start, *lines, ""])
+        return f"{text}{_LENGTH}: {len(self.body)}\r\n\r\n".encode() + self.body
+
+
+def check_lines(*lines: str) -> None:
+    """Raise LocalError if a line to be sent has a line break inside."""
+    text = "".join(lines)
+    if "\n" in text or "\r" in text:
+        raise LocalError("A line break inside a header was about to be sent")
 
 
 class Request(Message):
@@ -321,18 +380,12 @@ class Request(Message):
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.uri}>"
 
-    def read_plain(self, uri: str = "") -> bool:
-        """Read the Request-URI, too, and all that every message must have."""
-        if self.repeats or (plain := read_plain(self.uri, self.index)) is None:
-            return False
-        self._target, self._via, self._from, self._to, self._call_id, self._cseq, self._hops = plain
-        return True
-
     @property
     def target(self) -> SipUri | str:
         """Return the Request-URI in parts, or its text for another scheme (tel:, urn:)."""
         if self._target is None:
-            self._target = parse_uri(self.uri)
+            plain = self._plain
+            self._target = parse_uri(self.uri) if plain is None else read_target(plain)
         return self._target
 
     @property
@@ -359,17 +412,19 @@ class Request(Message):
 
         `to_tag` is added where the request has none, as every answer but 100 needs it.
         """
-        if self.method == "INVITE" and 100 < status < 300:
-            copied = [header for header in self.headers if header[0] in _COPIED_TO_ROUTE]
-        elif self.repeats:
-            copied = [header for header in self.headers if header[0] in _COPIED]
-        else:
-            index = self.index
-            copied = [(name, index[name]) for name in _COPIED if name in index]
-        if to_tag is not None and not self._is_tagged():
+        if reason is None:
+            reason = reason_of(status)
+        if to_tag is not None and self._is_tagged():
+            to_tag = None
+        if self._plain is not None:
+            response = Response(status, reason, [], body)
+            response.be_ready(self._plain, to_tag or "", headers)
+            return response
+        wanted = _COPIED_TO_ROUTE if self.method == "INVITE" and 100 < status < 300 else _COPIED
+        copied = [header for header in self.headers if header[0] in wanted]
+        if to_tag is not None:
             copied = [_tagged(header, to_tag) for header in copied]
-        copied += headers
-        return Response(status, reason_of(status) if reason is None else reason, copied, body)
+        return Response(status, reason, [*copied, *headers], body)
 
     def _is_tagged(self) -> bool:
         try:
@@ -391,13 +446,36 @@ class Response(Message):
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"
 
+    def be_ready(self, plain: Groups, to_tag: str, headers: Iterable[Header]) -> None:
+        """Copy the lines of a plain request's match, and put further headers behind them."""
+        via, from_, to, call_id, cseq = _copied_parts(plain)
+        further = [f"{name}: {value}" for name, value in headers]
+        check_lines(self.reason, to_tag, *further)
+        self._headers = None
+        self._ready = "\r\n".join(
+            [
+                f"SIP/2.0 {self.status} {self.reason}",
+                f"Via: {via}",
+                f"From: {from_}",
+                f"To: {to};tag={to_tag}" if to_tag else f"To: {to}",
+                f"Call-ID: {call_id}",
+                f"CSeq: {cseq}",
+                *further,
+                "",
+            ]
+        )
+
     def encode(self) -> bytes:
         """Return the octets to send, with a Content-Length of its own."""
         return self._encode(f"SIP/2.0 {self.status} {self.reason}")
 
 
+_LENGTH = "Content-Length"
 _COPIED = ("Via", "From", "To", "Call-ID", "CSeq")
 _COPIED_TO_ROUTE = (*_COPIED, "Record-Route")
+
+
+_copied_parts = itemgetter(*[AT[name] for name in _COPIED])
 
 
 def _tagged(header: Header, tag: str) -> Header:

@@ -1,80 +1,147 @@
 """Read in one match what nearly every message looks like; all else is for the strict scanners.
 
-One pattern over Request-URI, Via, From, To, Call-ID, CSeq and Max-Forwards costs 3 µs, one after
-the other 12. It takes only shapes on which both ways agree (a property test compares them). Every
-repetition is possessive, so no character is looked at twice.
+The pattern takes only shapes that the strict scanners read the same way (a property test compares
+them): header names spelt as registered, no folding, sip addresses without escapes. It replaces
+splitting, naming, stripping and checking a dozen lines: 6 µs instead of 25.
+
+It stays linear: inside a line each repetition is possessive over one class of characters, none of
+which is a line break, and each line begins with another literal. What fails, fails at one place.
+(A possessive repetition of a *group* would say the same more plainly; CPython 3.11 crashes on it.)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any
 
 from appliance.sip.headers import CSeq, NameAddr, Via
-from appliance.sip.scan import NO_PARAMS
-from appliance.sip.uri import SipUri
+from appliance.sip.names import FULL
+from appliance.sip.scan import NO_PARAMS, parameters
+from appliance.sip.uri import SipUri, uri_parameters
+
+Groups = list[Any]
+"""Text, or None for what is not there, by place."""
+
+MAX_HEADERS = 100
+"""Header lines: calls through many proxies have about 60."""
 
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"
-_HOST_PORT = r"([A-Za-z0-9.\-]++)(?::([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
-_URI = rf"(sips?+):(?:([A-Za-z0-9\-_.!~*'()&=+$,]++)@)?+{_HOST_PORT}"
-_VIA = rf"SIP/2\.0/(UDP|TCP|TLS) {_HOST_PORT}(;rport)?+;branch=({_TOKEN})(;rport)?+"
-_PARTY = rf'(?:"([^"\\\x00-\x1f\x7f]*+)" ?+)?+<{_URI}>(?:;tag=({_TOKEN}))?+'
-_CALL_ID = r"([!-+\--:<-~]++)"
-_CSEQ = r"([0-9]{1,9}+) ([A-Z]++)"
-_HOPS = r"(?:([0-9]{1,2}+))?+"
+_TEXT = r"[ -~\x80-\uffff]*+"
+_QUOTED = r'"([ !#-\[\]-~\x80-\uffff]*+)"'
+_PORT = r"(?::([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
+_HOST_PORT = rf"([A-Za-z0-9.\-]++){_PORT}"
+_URI = rf"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$,]++)@)?{_HOST_PORT}(;[A-Za-z0-9\-_.!~*+:=;]++)?"
+_PARTY = rf"(?:{_QUOTED} ?)?<{_URI}>(?:;tag=({_TOKEN}))?"
+_INSTANCE = r'"<urn:uuid:[0-9A-Fa-f\-]++>"'
+_PARAMS = r"[A-Za-z0-9\-.!%*_+~:=;]"
 
-_plain = re.compile(
-    "\n".join([f"(?:{_URI})?+", _VIA, _PARTY, _PARTY, _CALL_ID, _CSEQ, _HOPS])
-).fullmatch
+_BRANCH = rf"(?!z9hG4bK[;\r])({_TOKEN})"
+
+_CAPTURED = {
+    "Via": rf"SIP/2\.0/(UDP|TCP|TLS) {_HOST_PORT}(;rport)?;branch={_BRANCH}(;rport)?",
+    "From": _PARTY,
+    "To": _PARTY,
+    "Call-ID": r"[!-+\--:<-~]++",
+    "CSeq": r"([0-9]{1,9}) ([A-Z]++)",
+    "Contact": rf"(?:{_QUOTED} ?)?<{_URI}>(;{_PARAMS}++(?:{_INSTANCE}{_PARAMS}*+)?)?",
+    "Max-Forwards": r"[0-9]{1,2}",
+    "Expires": r"[0-9]{1,9}",
+    "Content-Length": r"[0-9]{1,5}",
+    "User-Agent": _TEXT,
+    "Authorization": _TEXT,
+    "Content-Type": r"[a-z/\-]++",
+}
+"""Headers that are read from the match; a second line of one makes the message not plain."""
+_STRICT = ("Require", "Proxy-Require", "Record-Route", "Accept", "Content-Encoding")
+"""Headers whose mere presence asks for the strict way."""
+_REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
+_START = rf"(?:([A-Z]++) ({_URI}) SIP/2\.0|SIP/2\.0 ([1-6][0-9][0-9]) ({_TEXT}))\r\n"
+
+METHOD, URI, STATUS, REASON = 0, 1, 7, 8
+"""Places of the start line in `Groups`; parts follow the whole."""
+AT: dict[str, int] = {}
+"""Place of each captured header's whole value in `Groups`; its parts follow it."""
 
 
-Plain = tuple[SipUri | None, Via, NameAddr, NameAddr, str, CSeq, int | None]
+def _pattern() -> str:
+    lines, required, place = [], [], re.compile(_START).groups
+    for name, value in _CAPTURED.items():
+        AT[name] = place
+        lines.append(rf"{name}: (?({place + 1})(?!))({value})")
+        if name in _REQUIRED:
+            required.append(rf"(?({place + 1})|(?!))")
+        place += 1 + re.compile(value).groups
+    others = "|".join(name for name in FULL if name not in _CAPTURED and name not in _STRICT)
+    lines.append(rf"(?:{others}|X-[A-Za-z0-9\-]++): {_TEXT}")
+    return rf"{_START}(?:(?:{'|'.join(lines)})\r\n){{0,{MAX_HEADERS}}}{''.join(required)}\r\n"
 
 
-def read_plain(uri: str, index: Mapping[str, str]) -> Plain | None:
-    """Return Request-URI, Via, From, To, Call-ID, CSeq and hops; None where one is not plain.
+_match = re.compile(_pattern()).fullmatch
+_VIA, _CONTACT, _CSEQ = AT["Via"], AT["Contact"], AT["CSeq"]
+_parameters = itemgetter(URI + 5, AT["From"] + 6, AT["To"] + 6, _CONTACT + 6, _CONTACT + 7)
+_NONE = (None,) * 5
 
-    `uri` is empty for a response, and its address then None; `index` has each header's only line.
-    """
-    try:
-        text = (
-            f"{uri}\n{index['Via']}\n{index['From']}\n{index['To']}\n{index['Call-ID']}\n"
-            f"{index['CSeq']}\n{index.get('Max-Forwards', '')}"
-        )
-    except KeyError:
-        return None
-    if (match := _plain(text)) is None:
-        return None
-    (
-        scheme, user, host, port,
-        transport, via_host, via_port, early, branch, late,
-        from_name, from_scheme, from_user, from_host, from_port, from_tag,
-        to_name, to_scheme, to_user, to_host, to_port, to_tag,
-        call_id, number, method, hops,
-    ) = match.groups()  # fmt: skip
-    return (
-        SipUri(scheme, user, host.lower(), _port(port)) if scheme else None,
-        Via(
-            transport,
-            via_host,
-            _port(via_port),
-            {"branch": branch, "rport": None} if early or late else {"branch": branch},
-        ),
-        NameAddr(
-            from_name or "",
-            SipUri(from_scheme, from_user, from_host.lower(), _port(from_port)),
-            {"tag": from_tag} if from_tag else NO_PARAMS,
-        ),
-        NameAddr(
-            to_name or "",
-            SipUri(to_scheme, to_user, to_host.lower(), _port(to_port)),
-            {"tag": to_tag} if to_tag else NO_PARAMS,
-        ),
-        call_id,
-        CSeq(int(number), method),
-        int(hops) if hops else None,
+
+def match_plain(text: str) -> Groups | None:
+    """Return the parts of a message's head, or None where anything about it is unusual."""
+    match = _match(text)
+    return None if match is None else list(match.groups())
+
+
+def method_of(groups: Groups) -> str:
+    """Return the method that CSeq names."""
+    method: str = groups[_CSEQ + 2]
+    return method
+
+
+def has_parameters(groups: Groups) -> bool:
+    """Tell whether an address has parameters: the pattern has not looked at their shape."""
+    found: tuple[str | None, ...] = _parameters(groups)
+    return found != _NONE
+
+
+def read_target(groups: Groups) -> SipUri:
+    """Return the Request-URI."""
+    return _uri(groups[URI + 1 : URI + 6])
+
+
+def read_via(groups: Groups) -> Via:
+    """Return the only Via."""
+    transport, host, port, early, branch, late = groups[_VIA + 1 : _VIA + 7]
+    params = {"branch": branch, "rport": None} if early or late else {"branch": branch}
+    return Via(transport, host, int(port) if port else None, params)
+
+
+def read_party(groups: Groups, name: str) -> NameAddr:
+    """Return From or To."""
+    at = AT[name]
+    tag = groups[at + 7]
+    params = {"tag": tag} if tag else NO_PARAMS
+    return NameAddr(groups[at + 1] or "", _uri(groups[at + 2 : at + 7]), params)
+
+
+def read_contacts(groups: Groups) -> tuple[NameAddr, ...]:
+    """Return the only Contact, or nothing."""
+    if groups[_CONTACT] is None:
+        return ()
+    params = groups[_CONTACT + 7]
+    uri = _uri(groups[_CONTACT + 2 : _CONTACT + 7])
+    return (NameAddr(groups[_CONTACT + 1] or "", uri, parameters(params) if params else NO_PARAMS),)
+
+
+def read_cseq(groups: Groups) -> CSeq:
+    """Return the CSeq."""
+    return CSeq(int(groups[_CSEQ + 1]), groups[_CSEQ + 2])
+
+
+def _uri(parts: Groups) -> SipUri:
+    scheme, user, host, port, params = parts
+    return SipUri(
+        scheme,
+        user,
+        host.lower(),
+        int(port) if port else None,
+        None,
+        uri_parameters(params[1:]) if params else NO_PARAMS,
     )
-
-
-def _port(text: str | None) -> int | None:
-    return int(text) if text else None

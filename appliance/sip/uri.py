@@ -54,23 +54,23 @@ class SipUri(msgspec.Struct, frozen=True, eq=False):
             scheme, user, host, port, params = match.groups()
             if not params:
                 return cls(scheme, user, host.lower(), _port(port))
-            return cls(scheme, user, host.lower(), _port(port), None, _params(params[1:]))
+            return cls(scheme, user, host.lower(), _port(port), None, uri_parameters(params[1:]))
         return _parse_strictly(text)
 
     def __str__(self) -> str:
         pieces = [self.scheme, ":"]
         if self.user is not None:
-            pieces.append(escape(self.user, safe=USER_SAFE))
+            pieces.append(_escape(self.user, USER_SAFE))
             if self.password is not None:
-                pieces += (":", escape(self.password, safe=PASSWORD_SAFE))
+                pieces += (":", _escape(self.password, PASSWORD_SAFE))
             pieces.append("@")
         pieces.append(self.host)
         if self.port is not None:
             pieces.append(f":{self.port}")
         for name, value in self.params.items():
-            pieces += (";", escape(name, safe=PARAMETER_SAFE))
+            pieces += (";", _escape(name, PARAMETER_SAFE))
             if value is not None:
-                pieces += ("=", escape(value, safe=PARAMETER_SAFE))
+                pieces += ("=", _escape(value, PARAMETER_SAFE))
         if self.headers:
             fields = [f"{_header(name)}={_header(value)}" for name, value in self.headers]
             pieces += ("?", "&".join(fields))
@@ -118,7 +118,7 @@ def parse_uri(text: str) -> SipUri | str:
         scheme, user, host, port, params = match.groups()
         if not params:
             return SipUri(scheme, user, host.lower(), _port(port))
-        return SipUri(scheme, user, host.lower(), _port(port), None, _params(params[1:]))
+        return SipUri(scheme, user, host.lower(), _port(port), None, uri_parameters(params[1:]))
     if scheme_of(text) in ("sip", "sips"):
         return _parse_strictly(text)
     if not _is_opaque(text) and not _is_opaque(text.replace("^", "").replace("|", "")):
@@ -146,7 +146,7 @@ def _parse_strictly(text: str) -> SipUri:
         host.lower(),
         port,
         password,
-        _params(params) if semicolon else scan.NO_PARAMS,
+        uri_parameters(params) if semicolon else scan.NO_PARAMS,
         _headers(headers) if question else (),
     )
 
@@ -158,7 +158,8 @@ def _userinfo(text: str) -> tuple[str, str | None]:
     return scan.unescape(user), scan.unescape(password) if colon else None
 
 
-def _params(text: str) -> Mapping[str, str | None]:
+def uri_parameters(text: str) -> Mapping[str, str | None]:
+    """Read `name=value;name` without the semicolon before it, decoded once."""
     params: dict[str, str | None] = {}
     for piece in text.split(";"):
         name, equals, value = piece.partition("=")
@@ -181,7 +182,11 @@ def _headers(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def _header(text: str) -> str:
-    return escape(text, safe=HEADER_SAFE)
+    return _escape(text, HEADER_SAFE)
+
+
+def _escape(text: str, safe: str) -> str:
+    return text if text.isalnum() and text.isascii() else escape(text, safe=safe)
 
 
 def _params_agree(one: Mapping[str, str | None], two: Mapping[str, str | None]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.errors import RemoteError
 from appliance.sip.message import Message, Request, Response
+from appliance.sip.plain import has_parameters, method_of
 from appliance.sip.scan import malformed
 from appliance.sip.uri import SipUri
 
@@ -38,24 +39,26 @@ def check_request(
     extension, 501 unknown method; `headers` of the error belong into the answer. An ACK is never
     answered: whoever catches its error drops it.
     """
-    _check_shape(request)
-    method = request.method
+    plain, method = request.plain, request.method
+    if plain is not None:
+        if has_parameters(plain):
+            _ = request.target, request.from_, request.to, request.contacts
+        named = method_of(plain)
+    else:
+        _check_shape(request)
+        named = request.cseq.method
     if method not in methods:
         raise RemoteError(501, f"{method} is unknown here")
-    if request.cseq.method != method:
+    if named != method:
         malformed("CSeq names another method")
-    _check_target(request)
-    if method not in ("ACK", "CANCEL"):
-        _check_extensions(request, supported)
-        if method in _CARRY_SDP or request.body:
-            _check_body(request)
+    if plain is None:
+        _check_unusual(request, supported)
+    if request.body or method == "INVITE":
+        _check_body(request)
 
 
 def _check_shape(request: Request) -> None:
     """Make sure that what every answer copies is there once, and all we act on can be read."""
-    if request.read_plain():
-        _ = request.contacts
-        return
     _check_once(request)
     if request.via.branch == _BARE_COOKIE:
         malformed("The branch names no transaction")
@@ -71,6 +74,13 @@ def _check_once(message: Message) -> None:
         if names.count(name) > 1:
             malformed(f"{name} is there twice")
     _ = message.vias
+
+
+def _check_unusual(request: Request, supported: frozenset[str]) -> None:
+    """Check what a plain request cannot get wrong."""
+    _check_target(request)
+    if request.method not in ("ACK", "CANCEL"):
+        _check_extensions(request, supported)
 
 
 def _check_target(request: Request) -> None:
@@ -122,8 +132,9 @@ def check_response(response: Response) -> bool:
     More than one Via means it was meant for another element (RFC 3261, section 8.1.3.3).
     """
     try:
-        if response.read_plain():
-            _ = response.contacts
+        if (plain := response.plain) is not None:
+            if has_parameters(plain):
+                _ = response.from_, response.to, response.contacts
             return True
         _check_once(response)
         _ = response.from_, response.to, response.call_id, response.cseq, response.contacts
