@@ -89,6 +89,8 @@ class IpcServer:
                 await self._read(reader, writer, requests)
         except* (OSError, LocalError):
             pass  # It went away, or does not speak as we do.
+        except* asyncio.CancelledError:
+            pass  # We stop; Python 3.11's streams would print a traceback for this task.
         finally:
             del self._clients[writer]
             writer.close()
