@@ -34,7 +34,7 @@ from appliance.call.actions import (
     Send,
 )
 from appliance.call.events import MediaEvent, ZoneAnswer
-from appliance.errors import HoldfastError, LocalError
+from appliance.errors import HoldfastError, LocalError, Unavailable
 from appliance.ports import MediaPlane, Wire, ZoneProber
 from appliance.sip.flow import Flow
 
@@ -230,10 +230,16 @@ class Runtime:
         result, actions = self._core.command(name, arguments, monotonic())
         self._perform(actions)
         self.settled()
-        if name == "status":
-            own = {"messages": self.messages, "faults": self.faults}
-            return {**result, **own, "notices": self._journal.counts, **self._statistics()}
         return result
+
+    async def _status(self, arguments: dict[str, Any]) -> Any:
+        own = {"messages": self.messages, "faults": self.faults, "notices": self._journal.counts}
+        try:
+            pending: int | None = await self._store.count_pending()
+        except Unavailable:  # A broken disk is one more reason to want the status.
+            pending = None
+        own["records"] = {"pending": pending}
+        return {**self._ask_core("status", arguments), **own, **self._statistics()}
 
     async def _records(self, arguments: dict[str, Any]) -> Any:
         asked = msgspec.convert(arguments, _Records)
@@ -286,6 +292,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
+    "status": Runtime._status,
     "records": Runtime._records,
     "records.pending": Runtime._pending,
     "records.uploaded": Runtime._uploaded,

@@ -106,6 +106,10 @@ class Store:
         found = await self._ask(lambda tables, at: tables.pending_records(at.wall, limit))
         return list(found)
 
+    async def count_pending(self) -> int:
+        """Return how many records the cloud has not got."""
+        return int(await self._ask(lambda tables, _: tables.count_pending()))
+
     async def mark_uploaded(self, ids: list[str]) -> int:
         """Remember that the cloud has got these; return how many were news."""
         return int(await self._ask(lambda tables, at: tables.mark_uploaded(ids, at.wall)))

@@ -258,6 +258,11 @@ class Tables:
         )
         return [{**msgspec.msgpack.decode(row), "sealed": True} for (row,) in found]
 
+    def count_pending(self) -> int:
+        """Return how many records the cloud has not got."""
+        [(number,)] = self._rows("SELECT count(*) FROM record WHERE uploaded IS NULL")
+        return int(number)
+
     def mark_uploaded(self, ids: Iterable[str], wall: float) -> int:
         """Remember that the cloud has got these; return how many were news."""
         update = "UPDATE record SET uploaded = ? WHERE id = ? AND uploaded IS NULL"

@@ -228,6 +228,7 @@ def test_status_is_the_cores_with_our_own_figures(loop: str, tmp_path: Path) -> 
     async def scenario(world: World) -> None:
         status = await world.ask("status")
         assert (status["mode"], status["faults"]) == ("standby", 0)
+        assert status["records"] == {"pending": 0}
         assert status["wire"] == {"connections": 0}
         assert world.done == [("send", b"asked")]
 
