@@ -103,8 +103,9 @@ class Load:
             rest = begin + (tick + 1) / 1000 - time.perf_counter()
             if rest > 0:
                 time.sleep(rest)
+        time.sleep(0.5)
         while self._drain():
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def _drain(self) -> int:
         """Count what has arrived and return how much it was."""
