@@ -230,4 +230,5 @@ def _disarm(watch: ZoneWatch) -> None:
 def _failure(answer: ZoneAnswer, now: float) -> Failure:
     if answer.status is not None:
         return Failure(now, "sip", f"answered {answer.status}")
-    return Failure(now, answer.layer or "sip", answer.failure or "no answer")
+    layer = answer.layer or "sip"
+    return Failure(now, layer, answer.failure.removeprefix(f"{layer}: ") or "no answer")
