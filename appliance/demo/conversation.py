@@ -7,20 +7,29 @@ from collections.abc import Callable
 
 from appliance.cloud.reference.phone import Phone
 from appliance.cloud.reference.phone_call import PhoneCall
-from appliance.demo.ports import MEDIA
 from appliance.demo.steps import StepFailed
 
 ANSWER = 20.0
 """Seconds to wait for ringing, answer or hang-up on a busy machine; usually a tenth of one."""
 HEARD = 10.0
 """Seconds to wait for a tone; 200 ms of it are enough."""
+LOOKS, PAUSE = 4, 0.25
+"""How often audio is looked at in one check, and the seconds between."""
 POLL = 0.05
 
 
 class Conversation:
     """One call between two phones; `begin` makes it."""
 
-    def __init__(self, caller: Phone, callee: Phone, made: PhoneCall, got: PhoneCall) -> None:
+    def __init__(
+        self,
+        caller: Phone,
+        callee: Phone,
+        made: PhoneCall,
+        got: PhoneCall,
+        relay: tuple[int, int],
+    ) -> None:
+        self._relay = relay
         self.caller = caller
         self.callee = callee
         self.made = made
@@ -29,25 +38,30 @@ class Conversation:
         """The call as the called phone has it."""
 
     @classmethod
-    async def begin(cls, caller: Phone, callee: Phone) -> Conversation:
-        """Call, let it ring and be answered; HoldfastError when that does not come about."""
+    async def begin(cls, caller: Phone, callee: Phone, relay: tuple[int, int]) -> Conversation:
+        """Call, let it ring and be answered; HoldfastError when that does not come about.
+
+        `relay` are the first and last port of Holdfast's audio.
+        """
         number = callee.settings.extension
         made = await caller.call(number)
         state = await made.until("talking", "ended", timeout=ANSWER)
         if state == "ended":
-            raise StepFailed(f"{number} to answer", f"the call was refused with {made.status}")
+            raise StepFailed(f"{number} to answer", made.told())
         got = await callee.rings(ANSWER)
         await got.until("talking", timeout=ANSWER)
-        return cls(caller, callee, made, got)
+        return cls(caller, callee, made, got, relay)
 
     async def check_audio(self) -> str:
-        """Wait until each hears the other's tone and not its own; say how that was checked."""
-        await self._wait(self._both_hear, HEARD, "each phone to hear the other's tone")
+        """Listen for a while; each must hear the other's tone and not its own. Say how."""
+        for _ in range(LOOKS):
+            await self._wait(self._both_hear, HEARD, "each phone to hear the other's tone")
+            await asyncio.sleep(PAUSE)
         self._check_relayed()
         return (
             f"{self._name(self.caller)} hears {self.callee.settings.tone} Hz,"
             f" {self._name(self.callee)} hears {self.caller.settings.tone} Hz"
-            " (Goertzel filter on 200 ms of received RTP)"
+            f" (Goertzel filter on received RTP, {LOOKS} times 200 ms)"
         )
 
     async def check_silence(self) -> None:
@@ -83,15 +97,16 @@ class Conversation:
         """See that the audio goes through Holdfast, not from phone to phone."""
         for call in (self.made, self.got):
             port = call.remote.port if call.remote else 0
-            if not MEDIA[0] <= port <= MEDIA[1]:
-                raise StepFailed(f"audio relayed by a port of {MEDIA[0]}-{MEDIA[1]}", f"{port}")
+            first, last = self._relay
+            if not first <= port <= last:
+                raise StepFailed(f"audio relayed by a port of {first}-{last}", str(port))
 
     async def _wait(self, claim: Callable[[], bool], limit: float, expected: str) -> None:
         loop = asyncio.get_running_loop()
         ends = loop.time() + limit
         while not claim():
             if loop.time() > ends:
-                states = f"caller {self.made.state}, called {self.got.state}"
+                states = f"caller: {self.made.told()}, called: {self.got.told()}"
                 raise StepFailed(f"{expected} within {limit:g} s", f"{states}; {self.counted()}")
             await asyncio.sleep(POLL)
 

@@ -47,6 +47,7 @@ class Fleet:
                     algorithms=("MD5",) if index % 2 else ("SHA-256", "MD5"),
                     expires=stage.pace.expires,
                     retry=1.0,
+                    keepalive=stage.pace.keepalive,
                     tone=TONES[index % CAST],
                     srtp=index in ENCRYPTING,
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ from appliance.errors import LocalError
 
 ADDRESS = "127.0.0.1"
 ATTEMPTS = 100
-MEDIA = (20_000, 29_998)
-"""Relay ports; below the kernel's own 32768-60999, from which every client here takes some."""
+RELAY = range(20_000, 32_000, 2)
+"""Where relay ports may begin: below the kernel's own 32768-60999, which clients here use."""
+RELAYS = 400
+"""Relay ports taken; the demo's calls need 40."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Ports:
     sip: int
     sips: int
     admin: int
+    relay: tuple[int, int]
+    """First and last port for audio."""
 
 
 def choose_ports() -> Ports:
@@ -36,7 +41,27 @@ def choose_ports() -> Ports:
         sip=_choose(5060, taken),
         sips=_choose(5091, taken),
         admin=_choose(8443, taken),
+        relay=_choose_relay(),
     )
+
+
+def _choose_relay() -> tuple[int, int]:
+    """Return a range of UDP ports that nobody else on this machine uses now."""
+    for first in random.sample(RELAY, ATTEMPTS):
+        if _all_free(range(first, first + RELAYS)):
+            return (first, first + RELAYS - 1)
+    raise LocalError("no free range of UDP ports for audio; end other programs and try again")
+
+
+def _all_free(ports: range) -> bool:
+    with contextlib.ExitStack() as held:
+        for port in ports:
+            datagrams = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                datagrams.bind((ADDRESS, port))
+            except OSError:
+                return False
+    return True
 
 
 def _choose(wanted: int, taken: set[int]) -> int:

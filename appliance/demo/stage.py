@@ -19,7 +19,7 @@ from appliance.cloud.reference.phone_link import Server
 from appliance.cloud.sample import Phone as Entry
 from appliance.cloud.sample import make_sample
 from appliance.demo.children import Children
-from appliance.demo.ports import ADDRESS, MEDIA, Ports, choose_ports
+from appliance.demo.ports import ADDRESS, Ports, choose_ports
 from appliance.demo.steps import StepFailed
 from appliance.errors import HoldfastError, LocalError, Unavailable
 from appliance.files import write_durably
@@ -45,6 +45,7 @@ class Pace:
     window: float = 10.0
     retry_after: int = 2
     expires: int = 15
+    keepalive: float = 5.0
 
     def told(self) -> str:
         """Say what is shortened, and from what."""
@@ -52,7 +53,7 @@ class Pace:
         return (
             f"zones asked every {self.interval:g} s (usually {usual.interval:g}), down after"
             f" {self.misses} misses, back when stable for {self.window:g} s (usually"
-            f" {usual.stable_window:g}), phones re-register every {self.expires} s"
+            f" {usual.stable_window:g}), phones registered for {self.expires} s at a time"
         )
 
 
@@ -205,7 +206,7 @@ class Stage:
             "addresses": [ADDRESS],
             "sip_port": self.ports.sip,
             "sips_port": self.ports.sips,
-            "media_ports": list(MEDIA),
+            "media_ports": list(self.ports.relay),
             "cloud_url": self._cloud.url,
             "cloud_site": self._cloud.site,
             "cloud_token": self._cloud.site_token,

@@ -134,8 +134,8 @@ class Story:
         return told
 
     async def _call(self) -> str:
-        self._first = await self._converse(0, 1)
-        return await self._first.check_audio()
+        self._first, audio = await self._converse(0, 1)
+        return audio
 
     async def _hold(self) -> str:
         call = self._need(self._first)
@@ -158,7 +158,7 @@ class Story:
     async def _call_encrypted(self) -> str:
         if not phone_srtp.AVAILABLE:
             raise StepFailed("pylibsrtp to be installed", "it is not; pip install pylibsrtp")
-        call = await self._converse(2, 5)
+        call, _ = await self._converse(2, 5)
         sides = [call.made.remote, call.got.remote]
         keys = {side.key for side in sides if side is not None and side.key is not None}
         if len(keys) != 2:
@@ -187,8 +187,8 @@ class Story:
     # -- the return -------------------------------------------------------------------------
 
     async def _begin_long_call(self) -> str:
-        self._long = await self._converse(3, 4)
-        return await self._long.check_audio()
+        self._long, audio = await self._converse(3, 4)
+        return audio
 
     async def _bring_back(self) -> str:
         await self._stage.command_zones("up")
@@ -212,7 +212,18 @@ class Story:
             raise StepFailed(f"no return before {window:g} s", f"{took:.1f} s")
         told = f"mode standby {self._since_back()} after the zones came back"
         self._tell.good(told)
+        await self._show_history()
         return told
+
+    async def _show_history(self) -> None:
+        """Show what the admin finds afterwards."""
+        changes = await asyncio.to_thread(self._stage.holdfast, "mode/history")
+        changes.sort(key=lambda change: change["at"])
+        seen = [change["after"] for change in changes]
+        if seen[-3:] != ["survivability", "recovering", "standby"]:
+            raise StepFailed("the history to show the outage once", " → ".join(seen))
+        for change in changes[-3:]:
+            self._tell.tell(f"kept in the history: {change['after']}, {change['reason']}")
 
     async def _end_long_call(self) -> str:
         call = self._need(self._long)
@@ -232,9 +243,9 @@ class Story:
         return told
 
     async def _deliver(self) -> str:
-        ours = await asyncio.to_thread(self._stage.holdfast, "records?limit=1000")
-        if len(ours) != self._calls:
-            raise StepFailed(f"{self._calls} call records at Holdfast", str(len(ours)))
+        ours = await self._records(
+            lambda records: len(records) == self._calls, f"{self._calls} records at Holdfast"
+        )
         theirs = await self._stage.wait(
             self._stage.cloud_records,
             lambda records: len(records) >= len(ours),
@@ -243,10 +254,8 @@ class Story:
             lambda records: f"{len(records)} records",
         )
         _check_delivery(ours, theirs)
-        await self._stage.wait(
-            lambda: self._stage.holdfast("records?limit=1000"),
+        await self._records(
             lambda records: all(record.get("uploaded") for record in records),
-            RECORDS,
             "Holdfast to know that the cloud has them all",
         )
         told = f"{len(theirs)} records, each exactly once as the cloud counts, all acknowledged"
@@ -267,17 +276,19 @@ class Story:
             raise StepFailed("a call to be up", "there is none")
         return call
 
-    async def _converse(self, caller: int, callee: int) -> Conversation:
+    async def _converse(self, caller: int, callee: int) -> tuple[Conversation, str]:
+        """Let one phone call another and listen; return the call and what was heard."""
         one, two = self._fleet.phones[caller], self._fleet.phones[callee]
         began = time.monotonic()
-        call = await Conversation.begin(one, two)
+        call = await Conversation.begin(one, two, self._stage.ports.relay)
         self._calls += 1
         took = time.monotonic() - began
         ways = [str(phone.settings.servers[0].transport) for phone in (one, two)]
         names = f"{one.settings.extension} ({ways[0]}) calls {two.settings.extension} ({ways[1]})"
         self._tell.good(f"{names}: answered after {took:.1f} s")
-        self._tell.good(await call.check_audio())
-        return call
+        audio = await call.check_audio()
+        self._tell.good(audio)
+        return call, audio
 
     async def _status(
         self, good: Callable[[dict[str, Any]], bool], limit: float, expected: str
@@ -288,6 +299,17 @@ class Story:
             limit,
             expected,
             lambda status: f"mode {status['mode']}, {status['reason']}, {status['phones']}",
+        )
+
+    async def _records(
+        self, good: Callable[[list[dict[str, Any]]], bool], expected: str
+    ) -> list[dict[str, Any]]:
+        return await self._stage.wait(
+            lambda: self._stage.holdfast("records?limit=1000"),
+            good,
+            RECORDS,
+            expected,
+            lambda records: f"{len(records)} records",
         )
 
     async def _zones(self, state: str, limit: float) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 
-from appliance.demo.ports import ADDRESS, MEDIA, _choose, choose_ports
+from appliance.demo.ports import ADDRESS, _choose, choose_ports
 
 
 def test_a_port_in_use_is_left_to_its_owner() -> None:
@@ -16,4 +16,4 @@ def test_all_ports_differ_and_keep_clear_of_the_relay() -> None:
     ports = choose_ports()
     numbers = [ports.cloud, ports.primary, ports.secondary, ports.sip, ports.sips, ports.admin]
     assert len(set(numbers)) == len(numbers)
-    assert not any(MEDIA[0] <= number <= MEDIA[1] for number in numbers)
+    assert not any(ports.relay[0] <= number <= ports.relay[1] for number in numbers)

@@ -101,7 +101,7 @@ class Audio(asyncio.DatagramProtocol):
     def hears(self, frequency: int) -> bool:
         """Tell whether this tone has just been coming in (Goertzel over the last packets)."""
         samples = self._recent()
-        return len(samples) >= FRAME * WINDOW // 2 and is_heard(samples, frequency)
+        return len(samples) == FRAME * WINDOW and is_heard(samples, frequency)
 
     def is_silent(self) -> bool:
         """Tell whether nothing has been coming in for half a second."""

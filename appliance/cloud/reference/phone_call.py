@@ -76,6 +76,8 @@ class PhoneCall:
         self.status = 0
         """Final SIP status of the INVITE; 0 while there is none."""
         self.ended_by: Literal["", "us", "them"] = ""
+        self.reason = ""
+        """Reason header of the other side's BYE or refusal."""
         self.remote: Side | None = None
         """The other end of the audio, as last described."""
         self.dialog: Dialog | None = None
@@ -133,6 +135,13 @@ class PhoneCall:
         except HoldfastError:
             # Whatever became of the BYE, this phone has put its handset down.
             return
+
+    def told(self) -> str:
+        """Say how it stands."""
+        if self.state != "ended":
+            return self.state
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"ended by {self.ended_by}, status {self.status}{reason}"
 
     # -- what subclasses and the phone tell it ----------------------------------------------
 
@@ -303,6 +312,7 @@ class PhoneCall:
 
     def _take_bye(self, tx: ServerTransaction, request: Request, link: Link) -> None:
         self._respond(tx, request, 200, link)
+        self.reason = request.first("Reason") or ""
         self._end(self.status, "them")
 
     def _accept(self, tx: ServerTransaction, request: Request, link: Link) -> None:

@@ -41,6 +41,7 @@ class OutgoingCall(PhoneCall):
         elif response.status < 300:
             self._answered(tx.request, response)
         elif not self._try_again(response):
+            self.reason = response.first("Reason") or response.reason
             self._end(response.status, "us" if self._cancelled else "them")
 
     def failed(self, tx: ClientTransaction, status: int, now: float) -> None:

@@ -82,14 +82,18 @@ class Link:
             transport.close()
 
     def keep_alive(self, interval: float) -> None:
-        """Send CRLF pings from now on; 0 never."""
-        if interval > 0 and self.flow.reliable and self._ping is None:
+        """Send CRLF pings from now on; 0 never.
+
+        On TCP and TLS each wants its pong; over UDP nobody answers, but NATs stay open and the
+        network tells when nobody listens there any more.
+        """
+        if interval > 0 and self._ping is None and self.open:
             self._ping = asyncio.get_running_loop().call_later(interval, self._send_ping, interval)
 
     def _send_ping(self, interval: float) -> None:
         self._ping = None
         self.send(b"\r\n\r\n")
-        if self._pong is None:
+        if self._pong is None and self.flow.reliable:
             loop = asyncio.get_running_loop()
             self._pong = loop.call_later(PONG, self.end, "no answer to a keep-alive")
         self.keep_alive(interval)

@@ -53,6 +53,7 @@ class PhoneStack:
         self._loop = asyncio.get_running_loop()
         self._transactions = Transactions(self.timers, self._send, self.identifiers)
         self._links: dict[_Way, Link] = {}
+        self._waiting: dict[Link, set[_Waiter]] = {}
         self._wake: asyncio.TimerHandle | None = None
 
     def now(self) -> float:
@@ -87,12 +88,17 @@ class PhoneStack:
     async def ask(self, request: Request, link: Link, timeout: float) -> Response:
         """Send a request and return its final response; raises Unavailable when none comes."""
         waiter = _Waiter()
-        self.request(request, link, waiter)
+        self._waiting.setdefault(link, set()).add(waiter)
         try:
+            self.request(request, link, waiter)
             async with asyncio.timeout(timeout):
                 return await waiter.final
         except TimeoutError as error:
             raise Unavailable(f"{link.server}: no answer within {timeout:g} s") from error
+        finally:
+            self._waiting[link].discard(waiter)
+            if not self._waiting[link]:
+                del self._waiting[link]
 
     def respond(self, tx: ServerTransaction, response: Response) -> None:
         """Answer a request."""
@@ -132,6 +138,9 @@ class PhoneStack:
     def _lost(self, link: Link, reason: str) -> None:
         self._links.pop(_way(link.flow), None)
         self._transactions.lost(link.flow, self.now())
+        for waiter in self._waiting.get(link, ()):
+            # Over UDP too, where the network said that nobody listens; no need to wait for silence.
+            waiter.fail(f"{link.server}: {reason}")
         self._owner.lost(link, reason)
         self.rearm()
 
@@ -179,6 +188,9 @@ class _Waiter:
 
     def failed(self, tx: ClientTransaction, status: int, now: float) -> None:
         """Report silence or a lost link."""
+        self.fail(f"{tx.flow}: {'no answer' if status == 408 else 'the link was lost'}")
+
+    def fail(self, why: str) -> None:
+        """Report that no final response will come."""
         if not self.final.done():
-            words = "no answer" if status == 408 else "the link was lost"
-            self.final.set_exception(Unavailable(f"{tx.flow}: {words}"))
+            self.final.set_exception(Unavailable(why))
