@@ -82,11 +82,7 @@ class Authentication:
         return None
 
     def _answers(self, credentials: Credentials) -> bool:
-        fields = credentials.fields
-        return (
-            fields.get("realm") == self._realm
-            and fields.get("algorithm", "MD5").upper() in self._algorithms
-        )
+        return credentials.realm == self._realm and credentials.algorithm in self._algorithms
 
     def _pause(
         self, credentials: Credentials, account: Account | None, flow: Flow, now: float

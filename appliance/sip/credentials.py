@@ -2,64 +2,72 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from appliance.sip import scan
 
-_FIELDS = (
-    *("username", "realm", "nonce", "uri", "response", "algorithm"),
-    *("qop", "nc", "cnonce", "opaque", "domain", "stale"),
-)
-_NAMES = {blank + name: name for name in _FIELDS for blank in ("", " ")}
-"""Usual fields as they stand between two commas: one look-up instead of strip and lower."""
-_QUOTED = frozenset(
-    ("username", "realm", "nonce", "uri", "response", "cnonce", "opaque", "domain", "username*")
-)
+_QUOTED = ("username", "realm", "nonce", "uri", "response", "cnonce", "opaque")
+_BARE = ("algorithm", "qop", "nc")
+_FIELDS = (*_QUOTED, *_BARE)
+_WRITTEN_QUOTED = frozenset((*_QUOTED, "domain"))
 """Fields written in quotes by both sides (RFC 7616, sections 3.3 and 3.4)."""
+
+
+def _pattern() -> str:
+    """Match each usual field once, in any order.
+
+    As in `sip/plain`: possessive inside a field, each field with a literal of its own, so that
+    what fails, fails at one place.
+    """
+    fields = []
+    for place, name in enumerate(_FIELDS, 1):
+        value = r'"([^"\\]*+)"' if name in _QUOTED else r'"?([A-Za-z0-9\-]++)"?'
+        fields.append(f"{name}=(?({place})(?!)){value}")
+    return rf"(?:(?:{'|'.join(fields)})(?:, ?(?=[a-z])|\Z)){{1,{len(fields)}}}"
+
+
+_match = re.compile(_pattern()).fullmatch
 
 
 class Credentials(msgspec.Struct, frozen=True):
     """Carry what a client proves itself with: Authorization and Proxy-Authorization."""
 
     scheme: str
-    """Lower case; only `digest` is understood."""
-    fields: Mapping[str, str]
-    """Names in lower case, values without quotes."""
+    """Lower case; only `digest` is understood, others have no fields."""
+    username: str = ""
+    realm: str = ""
+    nonce: str = ""
+    uri: str = ""
+    response: str = ""
+    cnonce: str = ""
+    opaque: str = ""
+    algorithm: str = "MD5"
+    """Upper case; MD5 where none is named."""
+    qop: str = ""
+    """Empty for a client of RFC 2069."""
+    nc: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Credentials:
-        """Read a header's value; schemes other than Digest keep no fields."""
+        """Read a header's value; every field without its quotes, '' where it is absent."""
+        scheme, _, rest = text.partition(" ")
+        if scheme == "Digest" and (match := _match(rest)):
+            user, realm, nonce, uri, response, cnonce, opaque, algorithm, qop, nc = match.groups("")
+            algorithm = algorithm.upper() or "MD5"
+            return cls(
+                "digest", user, realm, nonce, uri, response, cnonce, opaque, algorithm, qop, nc
+            )
         scheme, fields = _parse(text)
-        return cls(scheme, fields)
+        algorithm = fields.get("algorithm", "MD5").upper()
+        named = {name: fields[name] for name in _FIELDS if name in fields}
+        return cls(scheme, **{**named, "algorithm": algorithm})
 
     def __str__(self) -> str:
-        return _write(self.scheme, self.fields, quoted=_QUOTED)
-
-    def get(self, name: str) -> str:
-        """Return a field, '' where it is absent."""
-        return self.fields.get(name, "")
-
-    @property
-    def username(self) -> str:
-        """Return who claims to ask."""
-        return self.fields.get("username", "")
-
-    @property
-    def realm(self) -> str:
-        """Return the realm the password belongs to."""
-        return self.fields.get("realm", "")
-
-    @property
-    def nonce(self) -> str:
-        """Return the nonce of the challenge that is answered."""
-        return self.fields.get("nonce", "")
-
-    @property
-    def algorithm(self) -> str:
-        """Return the hash in upper case; MD5 where none is named."""
-        return self.fields.get("algorithm", "MD5").upper()
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return _write(self.scheme, {name: value for name, value in fields.items() if value})
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -75,7 +83,7 @@ class Challenge(msgspec.Struct, frozen=True):
         return cls(scheme, fields)
 
     def __str__(self) -> str:
-        return _write(self.scheme, self.fields, quoted=_QUOTED | {"qop"})
+        return _write(self.scheme, self.fields, quoted=_WRITTEN_QUOTED | {"qop"})
 
     @property
     def realm(self) -> str:
@@ -105,32 +113,10 @@ class Challenge(msgspec.Struct, frozen=True):
 
 def _parse(text: str) -> tuple[str, Mapping[str, str]]:
     scheme, _, rest = text.partition(" ")
-    if scheme != "Digest":
-        scheme = scheme.lower()
-        if not scan.is_token(scheme):
-            scan.malformed("Bad authentication scheme")
-        if scheme != "digest":
-            return scheme, {}
-    return "digest", _plain_fields(rest) or _strict_fields(rest)
-
-
-def _plain_fields(text: str) -> dict[str, str] | None:
-    """Read fields as nearly all clients write them; None for any other way."""
-    fields: dict[str, str] = {}
-    pieces = text.split(",")
-    for piece in pieces:
-        key, _, value = piece.partition("=")
-        name = _NAMES.get(key)
-        if name is None:
-            return None
-        if value[:1] == '"' == value[-1:]:
-            value = value[1:-1]
-        elif not value or " " in value:
-            return None
-        fields[name] = value
-    if len(fields) != len(pieces) or "\\" in text or text.count('"') % 2:
-        return None
-    return fields
+    scheme = scheme.lower()
+    if not scan.is_token(scheme):
+        scan.malformed("Bad authentication scheme")
+    return scheme, _strict_fields(rest) if scheme == "digest" else {}
 
 
 def _strict_fields(text: str) -> dict[str, str]:
@@ -146,7 +132,7 @@ def _strict_fields(text: str) -> dict[str, str]:
     return fields
 
 
-def _write(scheme: str, fields: Mapping[str, str], quoted: frozenset[str]) -> str:
+def _write(scheme: str, fields: Mapping[str, str], quoted: frozenset[str] = _WRITTEN_QUOTED) -> str:
     written = [
         f"{name}={scan.quote(value) if name in quoted else value}" for name, value in fields.items()
     ]

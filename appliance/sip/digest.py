@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hmac import compare_digest
 from typing import Literal
+
+import msgspec
 
 from appliance.errors import RemoteError
 from appliance.sip import scan
@@ -125,8 +127,8 @@ def _hash(algorithm: str, text: str) -> str:
 
 def count_of(credentials: Credentials) -> int:
     """Return the nonce-count; 1 where the client knows no qop and so may use a nonce once."""
-    text = credentials.fields.get("nc")
-    if text is None:
+    text = credentials.nc
+    if not text:
         return 1
     if len(text) > 8 or not scan.is_hexadecimal(text):
         scan.malformed("Bad nonce-count")
@@ -147,16 +149,14 @@ def verify(
     `uri` is the Request-URI; when given, the signed one must name the same resource.
     `without_qop` admits clients of RFC 2069, whose nonces then count as spent at first use.
     """
-    fields = credentials.fields
     algorithm = credentials.algorithm
-    secret = {"MD5": ha1_md5, "SHA-256": ha1_sha256}.get(algorithm)
-    if secret is None or ("qop" not in fields and not without_qop):
+    secret = ha1_md5 if algorithm == "MD5" else ha1_sha256 if algorithm == "SHA-256" else None
+    if secret is None or not (credentials.qop or without_qop):
         return False
-    signed = fields.get("uri", "")
-    if uri is not None and signed != uri and not _same_resource(signed, uri):
+    if uri is not None and credentials.uri != uri and not _same_resource(credentials.uri, uri):
         return False
-    expected = _response(algorithm, secret, method, signed, fields, body)
-    return compare_digest(expected.encode(), fields.get("response", "").lower().encode())
+    expected = _response(credentials, secret, method, body)
+    return compare_digest(expected.encode(), credentials.response.lower().encode())
 
 
 def _same_resource(signed: str, uri: str) -> bool:
@@ -167,17 +167,14 @@ def _same_resource(signed: str, uri: str) -> bool:
     return one == two
 
 
-def _response(
-    algorithm: str, secret: str, method: str, uri: str, fields: Mapping[str, str], body: bytes
-) -> str:
-    qop = fields.get("qop")
-    asked = f"{method}:{uri}"
-    if qop is None:
-        return _hash(algorithm, f"{secret}:{fields.get('nonce', '')}:{_hash(algorithm, asked)}")
+def _response(credentials: Credentials, secret: str, method: str, body: bytes) -> str:
+    digest, nonce, qop = HASHES[credentials.algorithm], credentials.nonce, credentials.qop
+    asked = f"{method}:{credentials.uri}"
     if qop == "auth-int":
-        asked = f"{asked}:{HASHES[algorithm](body).hexdigest()}"
-    given = f"{fields.get('nonce', '')}:{fields.get('nc', '')}:{fields.get('cnonce', '')}:{qop}"
-    return _hash(algorithm, f"{secret}:{given}:{_hash(algorithm, asked)}")
+        asked = f"{asked}:{digest(body).hexdigest()}"
+    asked = digest(asked.encode()).hexdigest()
+    counted = f"{credentials.nc}:{credentials.cnonce}:{qop}:" if qop else ""
+    return digest(f"{secret}:{nonce}:{counted}{asked}".encode()).hexdigest()
 
 
 def challenge(
@@ -203,16 +200,22 @@ def respond(
 
     Raises RemoteError(401) for a scheme or algorithm we do not speak.
     """
-    if challenge.scheme != "digest" or challenge.algorithm not in HASHES:
+    algorithm, realm = challenge.algorithm, challenge.realm
+    if challenge.scheme != "digest" or algorithm not in HASHES:
         raise RemoteError(401, "The challenge asks for an algorithm unknown here")
-    fields = {"username": username, "realm": challenge.realm, "nonce": challenge.nonce, "uri": uri}
-    if "algorithm" in challenge.fields:
-        fields["algorithm"] = challenge.algorithm
-    if qops := challenge.qop:
-        qop = "auth" if "auth" in qops else qops[0]
-        fields |= {"qop": qop, "nc": f"{nc:08x}", "cnonce": cnonce}
-    if "opaque" in challenge.fields:
-        fields["opaque"] = challenge.fields["opaque"]
-    secret = _hash(challenge.algorithm, f"{username}:{challenge.realm}:{password}")
-    fields["response"] = _response(challenge.algorithm, secret, method, uri, fields, body)
-    return str(Credentials("digest", fields))
+    qops = challenge.qop
+    credentials = Credentials(
+        "digest",
+        username=username,
+        realm=realm,
+        nonce=challenge.nonce,
+        uri=uri,
+        algorithm=algorithm,
+        opaque=challenge.fields.get("opaque", ""),
+        qop="auth" if "auth" in qops else qops[0] if qops else "",
+        nc=f"{nc:08x}" if qops else "",
+        cnonce=cnonce if qops else "",
+    )
+    secret = _hash(algorithm, f"{username}:{realm}:{password}")
+    response = _response(credentials, secret, method, body)
+    return str(msgspec.structs.replace(credentials, response=response))

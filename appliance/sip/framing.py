@@ -45,7 +45,7 @@ def parse(data: bytes) -> Request | Response:
     Octets beyond Content-Length are ignored; without one the body is all the rest. Raises
     BadMessage.
     """
-    end = data.find(b"\r\n\r\n") + 4
+    end = len(data) if data[-4:] == b"\r\n\r\n" else data.find(b"\r\n\r\n") + 4
     if 4 <= end <= MAX_HEAD and (message := _parse_plain(data, end)) is not None:
         return message
     head, _, body = data.partition(b"\r\n\r\n")

@@ -78,7 +78,7 @@ def _pattern() -> str:
 
 
 _match = re.compile(_pattern()).fullmatch
-_VIA, _CONTACT, _CSEQ = AT["Via"], AT["Contact"], AT["CSeq"]
+_VIA, _TO, _CONTACT, _CSEQ = AT["Via"], AT["To"], AT["Contact"], AT["CSeq"]
 _parameters = itemgetter(URI + 5, AT["From"] + 6, AT["To"] + 6, _CONTACT + 6, _CONTACT + 7)
 _NONE = (None,) * 5
 
@@ -119,6 +119,11 @@ def read_party(groups: Groups, name: str) -> NameAddr:
     tag = groups[at + 7]
     params = {"tag": tag} if tag else NO_PARAMS
     return NameAddr(groups[at + 1] or "", _uri(groups[at + 2 : at + 7]), params)
+
+
+def is_tagged(groups: Groups) -> bool:
+    """Tell whether To has a tag."""
+    return groups[_TO + 7] is not None
 
 
 def read_contacts(groups: Groups) -> tuple[NameAddr, ...]:
