@@ -80,7 +80,7 @@ def _show(arguments: argparse.Namespace) -> int:
         return _show_in_force(arguments)
     bundle, problems = _check(arguments.file)
     if bundle is None:
-        raise BundleError(problems)
+        raise LocalError(f"{problems[0]}; `bundle validate` lists all {len(problems)} problems")
     if arguments.json:
         print_json(bundle)
         return OK

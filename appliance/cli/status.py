@@ -43,6 +43,10 @@ def complaints(status: dict[str, Any]) -> list[str]:
     for zone in status["zones"]:
         if zone["state"] == "down":
             found.append(f"zone {zone['id']} is down: {zone.get('reason') or 'no answer'}")
+        elif zone["state"] != "up":
+            found.append(f"zone {zone['id']} has not answered yet")
+    if not status.get("bundle"):
+        found.append("there is no bundle yet: no phone can register")
     sync = status.get("sync", {})
     bundle, uploads = sync.get("bundle") or {}, sync.get("records") or {}
     if bundle.get("failure"):
