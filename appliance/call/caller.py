@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from appliance.call.context import CallContext
 from appliance.call.leg import SDP, Headers, Leg, LegOwner
 from appliance.errors import RemoteError
@@ -121,7 +123,7 @@ class Caller(Leg):
             self.owner.lapsed(self, "the phone never acknowledged a reliable response", now)
 
         self.invite.respond(response, now)
-        self._pending = Retransmission(self.context.timers, now, again, given_up)
+        self._pending = Retransmission(self.context.timers, now, again, given_up, inf)
 
     def _stop_provisional(self) -> None:
         if self._pending is not None:

@@ -106,9 +106,12 @@ class CallMedia:
                 sides.append(None)
                 continue
             # An SDP that names another host than the one that signals comes from behind a NAT.
-            behind_nat = media.rtp is not None and media.rtp[0] != leg.flow.remote[0]
+            host = leg.flow.remote[0]
+            behind_nat = media.rtp is not None and media.rtp[0] != host
             local = (leg.flow.local[0], port)
-            sides.append(RelaySide(local, media.rtp, media.rtcp, learn=behind_nat))
+            sides.append(
+                RelaySide(local, media.rtp, media.rtcp, learn=behind_nat, learn_from=host)
+            )
         return sides
 
 
