@@ -80,7 +80,7 @@ class _Process:
         context = self._server_context()
         wire = SipWire(loop, runtime, self._journal.notice, settings, context, client, limit)
         server = IpcServer(settings.core_socket, runtime.command)
-        loop.add_signal_handler(signal.SIGHUP, lambda: wire.reload(self._server_context()))
+        loop.add_signal_handler(signal.SIGHUP, self._reload_certificate, wire)
         try:
             runtime.start(wire, lambda: _figures(wire))
             await self._load_bundle(runtime)
@@ -130,6 +130,12 @@ class _Process:
         except HoldfastError as error:
             self._say("alarm", "core.certificate", f"{error}; TLS is not served")
             return None
+
+    def _reload_certificate(self, wire: SipWire) -> None:
+        context = self._server_context()
+        if context is not None:
+            wire.reload(context)
+            self._say("info", "core.certificate", "new TLS connections get the new certificate")
 
     def _feed_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
         interval = watchdog_interval(os.environ)

@@ -41,7 +41,7 @@ class Journal:
 
     def _line(self, severity: str, text: str) -> None:
         # Text may quote the wire: a line break there must not forge a line here.
-        shown = text[:LONGEST].encode("unicode_escape").decode("ascii")
+        shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:LONGEST])
         prefix = f"<{PRIORITIES[severity]}>" if self._prefixed else ""
         self._write(f"{prefix}{severity.upper()} {shown}\n")
 

@@ -78,11 +78,20 @@ def test_a_flow_whose_address_has_gone_leaves_by_another(loop: str, tmp_path: Pa
     serve(loop, tmp_path, scenario)
 
 
-def test_signalling_is_marked_cs3(loop: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("host", "level", "option"),
+    [
+        ("127.0.0.1", socket.IPPROTO_IP, socket.IP_RECVTOS),
+        ("::1", socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS),
+    ],
+)
+def test_signalling_is_marked_cs3(
+    loop: str, tmp_path: Path, host: str, level: int, option: int
+) -> None:
     async def scenario(wire: SipWire, echo: Echo) -> None:
-        with phone("127.0.0.1") as client:
-            client.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
-            client.sendto(REGISTER, place(wire, "UDP"))
+        with phone(host) as client:
+            client.setsockopt(level, option, 1)
+            client.sendto(REGISTER, place(wire, "UDP", host))
             await until(lambda: echo.received)
             _, [(_, _, mark)], _, _ = client.recvmsg(2000, 64)
             assert mark[0] >> 2 == 24
@@ -96,6 +105,25 @@ def test_every_address_of_the_machine_is_served_when_none_is_named(
     async def scenario(wire: SipWire, echo: Echo) -> None:
         assert {host for host, _ in wire.served["UDP"]} == set(machine_addresses())
         assert {"127.0.0.1", "::1"} <= {host for host, _ in wire.served["TLS"]}
+
+    serve(loop, tmp_path, scenario, addresses=())
+
+
+def test_addresses_that_come_and_go_are_followed(
+    loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = ["127.0.0.1"]
+    monkeypatch.setattr("appliance.adapters.wire.machine_addresses", lambda: hosts)
+    monkeypatch.setattr("appliance.adapters.wire.REFRESH", 0.02)
+
+    async def scenario(wire: SipWire, echo: Echo) -> None:
+        hosts.append("127.0.0.2")
+        await until(lambda: len(wire.served["TLS"]) == 2)
+        hosts.remove("127.0.0.1")
+        await until(lambda: [host for host, _ in wire.served["UDP"]] == ["127.0.0.2"])
+        with phone("127.0.0.1") as client:
+            client.sendto(REGISTER, place(wire, "UDP", "127.0.0.2"))
+            await until(lambda: echo.received)
 
     serve(loop, tmp_path, scenario, addresses=())
 
