@@ -65,6 +65,8 @@ class Outages:
         """Changes into survivability."""
         self.changes: list[tuple[float, Mode]] = []
         self.last_miss = {zone.id: 0.0 for zone in ZONES}
+        self.pace = monitoring.interval / Monitoring().interval
+        """How much slower everything is than at default settings, the weather too."""
         self.patience = monitoring.interval + monitoring.misses * (monitoring.timeout + GRACE)
         self._on_mode = on_mode
         self._start(0.0)
@@ -105,11 +107,14 @@ class Outages:
         before = self.survival.mode
         self.restarts += 1
         self._start(now)
-        self._promise(self.survival.mode == before, f"a restart turned {before} into something else")
+        self._promise(
+            self.survival.mode == before, f"a restart turned {before} into something else"
+        )
         self.weather.arm(now + self._time_to_restart(), self._restart)
 
     def _time_to_restart(self) -> float:
-        return self.dice.expovariate(1 / (6 * HOUR)) if self.dice.random() < 0.9 else 20.0
+        usual = self.dice.expovariate(1 / (6 * HOUR))
+        return (usual if self.dice.random() < 0.9 else 20.0) * self.pace
 
     def _perform(self) -> None:
         for action in self.actions:  # Grows while answers are taken.
@@ -123,6 +128,7 @@ class Outages:
         loss = self.skies[zone].loss
         if loss and (loss == 1 or self.dice.random() < loss):
             self.last_miss[zone] = self.now
+            self._check_open()
             if self.dice.random() < 0.3:
                 self.zones.answered(ZoneAnswer(zone, None, "refused", "tcp"), self.now)
         else:
@@ -132,9 +138,11 @@ class Outages:
 
     def _change_weather(self, zone: str, now: float) -> None:
         kind = self.dice.choice(WEATHER)
-        lasts = self.dice.expovariate(1 / (self.dice.choice((0.02, 0.3, 3.0)) * HOUR)) + 1.0
+        lasts = self.dice.choice((0.02, 0.3, 3.0)) * HOUR * self.pace
+        lasts = self.dice.expovariate(1 / lasts) + 1.0
         if kind == "flapping":
-            self._flap(zone, now, now + lasts, self.dice.choice((2.0, 10.0, 45.0, 400.0)))
+            period = self.dice.choice((2.0, 10.0, 45.0, 400.0)) * self.pace
+            self._flap(zone, now, now + lasts, period)
         elif kind == "site cut":
             for sky in self.skies.values():
                 sky.turn(1.0, now)
@@ -155,7 +163,9 @@ class Outages:
         before = self.changes[-1][1] if self.changes else "standby"
         if mode == "survivability":
             if before == "standby":
-                healthy = [z for z, sky in self.skies.items() if now - sky.fine_since > self.patience]
+                healthy = [
+                    z for z, sky in self.skies.items() if now - sky.fine_since > self.patience
+                ]
                 self._promise(not healthy, f"opened although {healthy} answered")
             last = max((at for at, old in self.changes if old == mode), default=-inf)
             window = self.monitoring.stable_window

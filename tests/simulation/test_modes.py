@@ -1,7 +1,7 @@
 """Ten thousand simulated hours of flapping zones, loss and restarts: A2's promises hold.
 
 Nothing in the modes depends on the size of a second, only on interval, timeout and window compared
-with each other, so most hours are run with everything six or more times slower.
+with each other, so most hours are run with everything, weather included, 6 or 24 times slower.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ EAGER = Monitoring(interval=5, timeout=8, misses=1, stable_window=60)
 def test_modes_keep_their_promises(seed: int, monitoring: Monitoring, hours: int) -> None:
     site = Outages(seed, monitoring)
     site.run(hours)
-    assert site.restarts > hours / 20
-    assert site.entries > hours / 50
+    assert site.restarts > hours / 20 / site.pace
+    assert site.entries > hours / 50 / site.pace
 
 
 def test_the_same_seed_is_the_same_life() -> None:
