@@ -24,7 +24,7 @@ def _pattern() -> str:
     """
     fields = []
     for place, name in enumerate(_FIELDS, 1):
-        value = r'"([^"\\]*+)"' if name in _QUOTED else r'"?([A-Za-z0-9\-]++)"?'
+        value = r'"([ !#-\[\]-~\x80-\uffff]*+)"' if name in _QUOTED else r'"?([A-Za-z0-9\-]++)"?'
         fields.append(f"{name}=(?({place})(?!)){value}")
     return rf"(?:(?:{'|'.join(fields)})(?:, ?(?=[a-z])|\Z)){{1,{len(fields)}}}"
 

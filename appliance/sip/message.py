@@ -21,7 +21,6 @@ from appliance.sip.names import LISTS, canonical
 from appliance.sip.plain import (
     AT,
     Groups,
-    is_tagged,
     read_contacts,
     read_cseq,
     read_party,
@@ -32,7 +31,10 @@ from appliance.sip.status import reason_of
 from appliance.sip.uri import SipUri, parse_uri
 
 T = TypeVar("T")
-_AUTHORIZATION, _EXPIRES = AT["Authorization"], AT["Expires"]
+_FROM, _TO, _AUTHORIZATION, _EXPIRES = (
+    *(AT["From"], AT["To"], AT["Authorization"], AT["Expires"]),
+)
+_TO_TAG = _TO + 7
 Header = tuple[str, str]
 
 
@@ -162,20 +164,23 @@ class Message:
     def from_(self) -> NameAddr:
         """Return who asks."""
         if self._from is None:
-            self._from = self._party("From")
+            plain = self._plain
+            if plain is not None:
+                self._from = read_party(plain, _FROM)
+            else:
+                self._from = NameAddr.parse(self._required("From"))
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """Return who is asked for."""
         if self._to is None:
-            self._to = self._party("To")
+            plain = self._plain
+            if plain is not None:
+                self._to = read_party(plain, _TO)
+            else:
+                self._to = NameAddr.parse(self._required("To"))
         return self._to
-
-    def _party(self, name: str) -> NameAddr:
-        if self._plain is not None:
-            return read_party(self._plain, name)
-        return NameAddr.parse(self._required(name))
 
     @property
     def call_id(self) -> str:
@@ -219,7 +224,9 @@ class Message:
         """Return the Expires header in seconds; None where there is none that can be read."""
         if self._expires is None:
             plain = self._plain
-            self._expires = delta_seconds(plain[_EXPIRES] if plain else self.first("Expires"))
+            text = self.first("Expires") if plain is None else plain[_EXPIRES]
+            if text is not None:
+                self._expires = delta_seconds(text) if plain is None else int(text)
         return self._expires
 
     @property
@@ -413,12 +420,14 @@ class Request(Message):
         """
         if reason is None:
             reason = reason_of(status)
+        plain = self._plain
+        if plain is not None:
+            tag = "" if to_tag is None or plain[_TO_TAG] is not None else f";tag={to_tag}"
+            response = Response(status, reason, [], body)
+            response.copy_plain(plain, tag, headers)
+            return response
         if to_tag is not None and self._is_tagged():
             to_tag = None
-        if self._plain is not None:
-            response = Response(status, reason, [], body)
-            response.be_ready(self._plain, to_tag or "", headers)
-            return response
         wanted = _COPIED_TO_ROUTE if self.method == "INVITE" and 100 < status < 300 else _COPIED
         copied = [header for header in self.headers if header[0] in wanted]
         if to_tag is not None:
@@ -426,8 +435,6 @@ class Request(Message):
         return Response(status, reason, [*copied, *headers], body)
 
     def _is_tagged(self) -> bool:
-        if self._plain is not None:
-            return is_tagged(self._plain)
         try:
             return "tag" in self.to.params
         except RemoteError:
@@ -448,23 +455,19 @@ class Response(Message):
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"
 
-    def be_ready(self, plain: Groups, to_tag: str, headers: Iterable[Header]) -> None:
-        """Copy the lines of a plain request's match, and put further headers behind them."""
+    def copy_plain(self, plain: Groups, tag: str, headers: Iterable[Header]) -> None:
+        """Copy the lines of a plain request's match, `tag` behind To, and put headers behind."""
         via, from_, to, call_id, cseq = _copied_parts(plain)
         further = [f"{name}: {value}" for name, value in headers]
-        check_lines(self.reason, to_tag, *further)
+        check_lines(self.reason, tag, *further)
         self._headers = None
         self._ready = "\r\n".join(
-            [
-                f"SIP/2.0 {self.status} {self.reason}",
-                f"Via: {via}",
-                f"From: {from_}",
-                f"To: {to};tag={to_tag}" if to_tag else f"To: {to}",
-                f"Call-ID: {call_id}",
-                f"CSeq: {cseq}",
+            (
+                f"SIP/2.0 {self.status} {self.reason}\r\nVia: {via}\r\nFrom: {from_}",
+                f"To: {to}{tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}",
                 *further,
                 "",
-            ]
+            )
         )
 
     def encode(self) -> bytes:

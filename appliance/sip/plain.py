@@ -78,7 +78,7 @@ def _pattern() -> str:
 
 
 _match = re.compile(_pattern()).fullmatch
-_VIA, _TO, _CONTACT, _CSEQ = AT["Via"], AT["To"], AT["Contact"], AT["CSeq"]
+_VIA, _CONTACT, _CSEQ = AT["Via"], AT["Contact"], AT["CSeq"]
 _parameters = itemgetter(URI + 5, AT["From"] + 6, AT["To"] + 6, _CONTACT + 6, _CONTACT + 7)
 _NONE = (None,) * 5
 
@@ -103,7 +103,8 @@ def has_parameters(groups: Groups) -> bool:
 
 def read_target(groups: Groups) -> SipUri:
     """Return the Request-URI."""
-    return _uri(groups[URI + 1 : URI + 6])
+    scheme, user, host, port, params = groups[URI + 1 : URI + 6]
+    return _uri(scheme, user, host, port, params)
 
 
 def read_via(groups: Groups) -> Via:
@@ -113,26 +114,20 @@ def read_via(groups: Groups) -> Via:
     return Via(transport, host, int(port) if port else None, params)
 
 
-def read_party(groups: Groups, name: str) -> NameAddr:
-    """Return From or To."""
-    at = AT[name]
-    tag = groups[at + 7]
-    params = {"tag": tag} if tag else NO_PARAMS
-    return NameAddr(groups[at + 1] or "", _uri(groups[at + 2 : at + 7]), params)
-
-
-def is_tagged(groups: Groups) -> bool:
-    """Tell whether To has a tag."""
-    return groups[_TO + 7] is not None
+def read_party(groups: Groups, at: int) -> NameAddr:
+    """Return From or To, from their place."""
+    display, scheme, user, host, port, params, tag = groups[at + 1 : at + 8]
+    uri = _uri(scheme, user, host, port, params)
+    return NameAddr(display or "", uri, {"tag": tag} if tag else NO_PARAMS)
 
 
 def read_contacts(groups: Groups) -> tuple[NameAddr, ...]:
     """Return the only Contact, or nothing."""
     if groups[_CONTACT] is None:
         return ()
-    params = groups[_CONTACT + 7]
-    uri = _uri(groups[_CONTACT + 2 : _CONTACT + 7])
-    return (NameAddr(groups[_CONTACT + 1] or "", uri, parameters(params) if params else NO_PARAMS),)
+    display, scheme, user, host, port, params, further = groups[_CONTACT + 1 : _CONTACT + 8]
+    uri = _uri(scheme, user, host, port, params)
+    return (NameAddr(display or "", uri, parameters(further) if further else NO_PARAMS),)
 
 
 def read_cseq(groups: Groups) -> CSeq:
@@ -140,13 +135,8 @@ def read_cseq(groups: Groups) -> CSeq:
     return CSeq(int(groups[_CSEQ + 1]), groups[_CSEQ + 2])
 
 
-def _uri(parts: Groups) -> SipUri:
-    scheme, user, host, port, params = parts
-    return SipUri(
-        scheme,
-        user,
-        host.lower(),
-        int(port) if port else None,
-        None,
-        uri_parameters(params[1:]) if params else NO_PARAMS,
-    )
+def _uri(scheme: str, user: str | None, host: str, port: str | None, params: str | None) -> SipUri:
+    number = int(port) if port else None
+    if params:
+        return SipUri(scheme, user, host.lower(), number, None, uri_parameters(params[1:]))
+    return SipUri(scheme, user, host.lower(), number)

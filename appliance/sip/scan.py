@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
 from appliance.errors import RemoteError
 
-NO_PARAMS: Mapping[str, str | None] = {}
-"""Shared by every value without parameters; nobody writes to a Mapping."""
+NO_PARAMS: Mapping[str, str | None] = MappingProxyType({})
+"""Shared by every value without parameters."""
 
 LONGEST_NUMBER = 20
 """Digits read before a number is called too large: 2**64 has 20, no header needs more."""
