@@ -42,6 +42,7 @@ class Baresip:
 
     def __init__(self, host: Host, folder: Path, tone: int, account: str, **more: str) -> None:
         self.host, self.tone = host, tone
+        self.name = account.partition("sip:")[2].partition("@")[0]
         self.folder = folder / host.name
         self.recordings = self.folder / "heard"
         self.events: list[dict[str, Any]] = []
@@ -105,6 +106,12 @@ class Baresip:
         """Wait for an event."""
         what = f"{kind} at {self.host.name}"
         return until(lambda: self.seen(kind, since), seconds, what, self.trace)
+
+    def become(self, account: str) -> None:
+        """Forget the account and take this one."""
+        aor = account.partition("<")[2].partition(">")[0].partition(";")[0]
+        self.do("uadel", aor)
+        self.do("uanew", account)
 
     def dial(self, target: str) -> None:
         """Call somebody."""

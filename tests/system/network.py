@@ -149,9 +149,12 @@ class Network:
         """Let nothing pass between site and cloud, or nothing on these ports of the cloud."""
         self.heal()
         match = f"th dport {{ {', '.join(map(str, ports))} }} " if ports else ""
-        reject = verdict == "reject"
-        rules = [f"meta l4proto tcp {match}reject with tcp reset"] if reject else []
-        rules.append(f"meta l4proto {{ tcp, udp }} {match}{verdict}")
+        # Named by interface: what is bridged within the site passes this hook as well, where the
+        # kernel hands bridged packets to the firewall.
+        both = ['oifname "wan"'] if ports else ['oifname "wan"', 'iifname "wan"']
+        reject = ["meta l4proto tcp", "reject with tcp reset"] if verdict == "reject" else None
+        rules = [f"{way} {reject[0]} {match}{reject[1]}" for way in both if reject]
+        rules += [f"{way} meta l4proto {{ tcp, udp }} {match}{verdict}" for way in both]
         body = "".join(f"    {rule}\n" for rule in rules)
         hook = "type filter hook forward priority 0; policy accept;"
         table = f"table ip outage {{\n  chain forward {{\n    {hook}\n{body}  }}\n}}\n"

@@ -43,7 +43,14 @@ class Sipp:
         fields.write_text(f"SEQUENTIAL\n{self.name};{DOMAIN};{who};{dialled}\n")
         words = ["sipp", server, "-sf", str(SCENARIOS / f"{scenario}.xml"), "-inf", str(fields)]
         words += ["-i", self.host.address, "-mi", self.host.address, "-p", "5060", "-m", "1"]
-        words += ["-mp", "16000", "-nostdin", "-timeout", "40s", "-timeout_error"]
+        words += [
+            "-auth_uri",
+            f"{dialled}@{DOMAIN}" if dialled else DOMAIN,
+            "-mp",
+            "16000",
+            "-nostdin",
+        ]
+        words += ["-timeout", "40s", "-timeout_error"]
         words += ["-t", self.transport, "-trace_err", "-error_file", str(self.folder / "errors")]
         words += ["-trace_msg", "-message_file", str(self.folder / "messages"), *more]
         return self.host.start(*words, log=self.folder / "log")

@@ -160,8 +160,13 @@ class System:
         shown = self.network.cloud.run(
             HOLDFAST, "cloud", "records", "--data", str(self.cloud_data), "--json"
         )
-        found = json.loads(shown)
-        return list(found["records"] if isinstance(found, dict) else found)
+        return list(json.loads(shown)["records"])
+
+    def registered_at_zones(self) -> int:
+        """Give how many phones the cloud's zones have."""
+        words = ["cloud", "status", "--data", str(self.cloud_data), "--json"]
+        zones = json.loads(self.network.cloud.run(HOLDFAST, *words))["zones"]
+        return sum(zone["registered"] for zone in zones)
 
     def cloud_zone(self, zone: str, state: str, *more: str) -> None:
         """Command a zone's failure."""
