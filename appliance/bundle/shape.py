@@ -104,7 +104,9 @@ def _is_part(kind: Any) -> bool:
 
 def _note(problems: list[Problem], path: str, text: str) -> None:
     if len(problems) < PROBLEM_LIMIT:
-        problems.append(Problem(path, text))
+        # Keys come from outside, and problems are logged.
+        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in path)
+        problems.append(Problem(shown, text))
 
 
 def _unknown_key(key: str, known: list[str]) -> str:

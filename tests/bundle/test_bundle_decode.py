@@ -113,6 +113,10 @@ def test_missing_keys_and_misspelt_keys_are_named_with_advice() -> None:
     assert found["users[0].extensoin"] == "no such key; did you mean `extension`?"
 
 
+def test_a_key_cannot_command_whoever_reads_the_log() -> None:
+    assert list(problems(bundle(**{"\x1b[2J\n": 1}))) == ["\ufffd[2J\ufffd"]
+
+
 def test_a_password_in_the_place_of_a_hash_is_not_shown() -> None:
     credential = {"username": "a", "realm": "d.example", "md5": "tr0ub4dor", "sha256": "tr0ub4dor"}
     found = problems(bundle(users=[user("a", "1001", credentials=[credential])]))
