@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 
 from appliance.demo.ports import ADDRESS
 from appliance.demo.stage import SPARE, Stage
@@ -20,7 +22,7 @@ async def keep_running(stage: Stage, story: Story, timeline: Timeline) -> None:
 
 
 def _advice(stage: Stage) -> list[str]:
-    ports, first = stage.ports, stage.entries[0]
+    ports, first, command = stage.ports, stage.entries[0], _command()
     rows = [
         "The zones are down again and Holdfast serves. Register a softphone of your own:",
         f"  server    {ADDRESS}, UDP or TCP port {ports.sip}, TLS port {ports.sips}",
@@ -32,8 +34,14 @@ def _advice(stage: Stage) -> list[str]:
     rows += [
         f"  for TLS   trust {stage.holdfast_certificate}",
         f"Call {first.extension}: it answers and sends a tone of 440 Hz.",
-        f"Bring the cloud back: holdfast cloud zone primary up --data {stage.folder / 'cloud'}",
-        f"Look inside: holdfast status --settings {stage.settings_file}",
+        f"Bring the cloud back: {command} cloud zone primary up --data {stage.folder / 'cloud'}",
+        f"Look inside: {command} status --settings {stage.settings_file}",
         "End it with Ctrl-C.",
     ]
     return rows
+
+
+def _command() -> str:
+    """Return how `holdfast` was called, so that the advice works as it stands."""
+    called = sys.argv[0]
+    return called if Path(called).name == "holdfast" else "holdfast"

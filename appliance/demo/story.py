@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from appliance.cloud.reference import phone_srtp
 from appliance.demo.conversation import Conversation
 from appliance.demo.fleet import Fleet
 from appliance.demo.stage import Stage
@@ -156,8 +155,6 @@ class Story:
         return told
 
     async def _call_encrypted(self) -> str:
-        if not phone_srtp.AVAILABLE:
-            raise StepFailed("pylibsrtp to be installed", "it is not; pip install pylibsrtp")
         call, _ = await self._converse(2, 5)
         sides = [call.made.remote, call.got.remote]
         keys = {side.key for side in sides if side is not None and side.key is not None}

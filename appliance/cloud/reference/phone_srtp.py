@@ -1,18 +1,11 @@
-"""SRTP for simulated phones, where pylibsrtp is installed (RFC 3711, keyed by SDES)."""
+"""SRTP for simulated phones (RFC 3711), keyed by SDES."""
 
 from __future__ import annotations
 
 import secrets
 
-from appliance.errors import LocalError
+import pylibsrtp
 
-try:
-    import pylibsrtp
-except ImportError:
-    pylibsrtp = None  # type: ignore[assignment]  # optional: only trials with SRTP need it
-
-AVAILABLE = pylibsrtp is not None
-"""Whether phones here can encrypt."""
 KEY_SALT = 30
 """Bytes of master key and salt of AES_CM_128_HMAC_SHA1_80."""
 
@@ -48,8 +41,6 @@ class Unprotector:
 
 
 def _session(key: bytes, *, outbound: bool) -> pylibsrtp.Session:
-    if not AVAILABLE:
-        raise LocalError("SRTP needs pylibsrtp: pip install pylibsrtp")
     policy = pylibsrtp.Policy
     kind = policy.SSRC_ANY_OUTBOUND if outbound else policy.SSRC_ANY_INBOUND
     return pylibsrtp.Session(policy(key=key, ssrc_type=kind))
