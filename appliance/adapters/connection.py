@@ -39,6 +39,8 @@ class Keeper(Protocol):
     """Who holds the connections; the only one that opens, watches and closes sockets."""
 
     inbox: Inbox
+    octets_received: int
+    octets_sent: int
 
     def clock(self) -> float:
         """Return the time of the last sweep, which stands still while this process does."""
@@ -138,6 +140,7 @@ class Connection:
         except OSError:
             self._keeper.cut(self, "lost")
             return
+        self._keeper.octets_received += len(data)
         if not data:
             self._keeper.cut(self, "ended")
         elif self.state is not State.CLOSING:
@@ -221,6 +224,7 @@ class Connection:
             except OSError:
                 self._keeper.cut(self, "lost")
                 return
+            self._keeper.octets_sent += sent
             if sent == len(data):
                 return
             data = data[sent:]
@@ -245,6 +249,7 @@ class Connection:
             except OSError:
                 self._keeper.cut(self, "lost")
                 return
+            self._keeper.octets_sent += sent
             self.queued -= sent
             if sent < len(queue[0]):
                 queue[0] = queue[0][sent:]

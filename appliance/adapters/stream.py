@@ -63,6 +63,9 @@ class Streams:
         """Context for new TLS connections to us; may be replaced at any time."""
         self.client = client
         """Context for TLS connections that we begin; None: we begin none."""
+        self.octets_received = 0
+        self.octets_sent = 0
+        """Both as on the wire, encrypted."""
         self.counts: Counter[str] = Counter()
         """How often what happened: accepted, connected, refused_*, and each reason of a cut."""
         self._loop = loop

@@ -89,6 +89,8 @@ class SipWire:
             "udp_sent": udp.sent,
             "udp_sent_octets": udp.octets_sent,
             "udp_dropped": udp.dropped,
+            "stream_received_octets": self._streams.octets_received,
+            "stream_sent_octets": self._streams.octets_sent,
             "connections": len(self._streams),
             **{f"stream_{name}": number for name, number in self._streams.counts.items()},
         }

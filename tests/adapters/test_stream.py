@@ -1,10 +1,12 @@
 import asyncio
+import errno
 import socket
 from pathlib import Path
 
 import pytest
 
 from appliance.adapters.connection import HIGH_WATER
+from appliance.adapters.listener import Listener
 from appliance.adapters.wire import SipWire
 from appliance.sip.flow import Flow
 from tests.adapters.serving import LOOPS, REGISTER, Echo, place, serve, until
@@ -37,7 +39,10 @@ def test_one_connection_is_one_flow_used_both_ways(loop: str, tmp_path: Path, ho
         assert first.connection > 0
         writer.close()
         await until(lambda: echo.gone == [first])
-        assert wire.statistics()["connections"] == 0
+        figures = wire.statistics()
+        assert figures["connections"] == 0
+        assert figures["stream_received_octets"] == figures["stream_sent_octets"]
+        assert figures["stream_sent_octets"] == 2 * len(REGISTER)
 
     serve(loop, tmp_path, scenario)
 
@@ -164,6 +169,62 @@ def test_one_source_gets_so_many_connections_and_another_after_one_ended(
             other.close()
 
     serve(loop, tmp_path, scenario, connections_per_source=3)
+
+
+def test_beyond_the_cap_who_is_there_is_served_and_the_next_is_closed(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario(wire: SipWire, echo: Echo) -> None:
+        wire._streams._limit = 1
+        reader, writer = await connect(wire)
+        refused, _ = await connect(wire)
+        assert await closed(refused)
+        wire.send(Flow("TCP", place(wire, "TCP"), ("127.0.0.1", 9)), REGISTER)
+        await until(lambda: echo.gone)
+        assert wire.statistics()["stream_refused_full"] == 1
+        assert wire.statistics()["stream_refused_connect"] == 1
+        writer.write(REGISTER)
+        assert await reader.readexactly(len(REGISTER)) == REGISTER
+        writer.close()
+
+    serve(loop, tmp_path, scenario)
+
+
+class Exhausted:
+    """A listening socket of a system that has no descriptor left, once."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real = real
+        self.asked = 0
+
+    def fileno(self) -> int:
+        return self.real.fileno()
+
+    def close(self) -> None:
+        self.real.close()
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.asked += 1
+        if self.asked == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self.real.accept()
+
+
+def test_out_of_descriptors_phones_wait_in_the_kernel(loop: str, tmp_path: Path) -> None:
+    async def scenario(wire: SipWire, echo: Echo) -> None:
+        listener = next(
+            held
+            for held in wire._served.values()
+            if isinstance(held, Listener) and held.transport == "TCP"
+        )
+        listener._sock = Exhausted(listener._sock)  # type: ignore[assignment]
+        reader, writer = await asyncio.open_connection(*listener.local)
+        writer.write(REGISTER)
+        assert await reader.readexactly(len(REGISTER)) == REGISTER
+        assert listener._sock.asked < 5  # type: ignore[attr-defined]
+        writer.close()
+
+    serve(loop, tmp_path, scenario)
 
 
 def test_a_reader_that_is_too_slow_is_cut_and_nobody_waits_for_it(

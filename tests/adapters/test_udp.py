@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.addresses import machine_addresses
-from appliance.adapters.udp import BATCH
+from appliance.adapters.udp import BATCH, QUEUE
 from appliance.adapters.wire import SipWire
 from appliance.sip.flow import Flow
 from tests.adapters.serving import LOOPS, REGISTER, Echo, place, serve, until
@@ -65,6 +65,43 @@ def test_what_cannot_be_sent_is_counted_and_no_name_is_resolved(loop: str, tmp_p
         for remote in (("sip.example.com", 5060), ("127.0.0.1", 0), ("127.0.0.1", 70_000)):
             wire.send(Flow("UDP", here, remote), REGISTER)
         assert wire.statistics()["udp_dropped"] == 3
+
+    serve(loop, tmp_path, scenario)
+
+
+class Full:
+    """A socket whose send buffer is full, a few times."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real = real
+        self.refusals = 2
+
+    def fileno(self) -> int:
+        return self.real.fileno()
+
+    def close(self) -> None:
+        self.real.close()
+
+    def sendto(self, data: bytes, remote: tuple[str, int]) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            raise BlockingIOError
+        return self.real.sendto(data, remote)
+
+
+def test_a_full_send_buffer_delays_but_keeps_the_order(loop: str, tmp_path: Path) -> None:
+    async def scenario(wire: SipWire, echo: Echo) -> None:
+        port = wire._datagrams._ports[place(wire, "UDP")]
+        port.sock = Full(port.sock)  # type: ignore[assignment]
+        with phone("127.0.0.1") as client:
+            flow = Flow("UDP", place(wire, "UDP"), client.getsockname()[:2])
+            for number in range(QUEUE + 3):
+                wire.send(flow, b"%d" % number)
+            await until(lambda: wire.statistics()["udp_sent"] == QUEUE)
+            assert [client.recv(99) for _ in range(3)] == [b"0", b"1", b"2"]
+            assert wire.statistics()["udp_dropped"] == 3
+            wire.send(flow, b"after")
+            assert wire.statistics()["udp_sent"] == QUEUE + 1
 
     serve(loop, tmp_path, scenario)
 
