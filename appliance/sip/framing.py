@@ -107,14 +107,16 @@ def _fill(message: Message, lines: list[str]) -> None:
         scan.malformed("Too many headers")
     known = KNOWN
     try:
-        index = {known[name]: text.strip() for name, text in [s.split(":", 1) for s in lines]}
+        index = {known[name]: text.strip(" \t") for name, text in [s.split(":", 1) for s in lines]}
     except (KeyError, ValueError):
         headers = _headers(lines)
     else:
         if len(index) == len(lines):
             message.take_index(index)
             return
-        headers = [(known[name], text.strip()) for name, text in [s.split(":", 1) for s in lines]]
+        headers = [
+            (known[name], text.strip(" \t")) for name, text in [s.split(":", 1) for s in lines]
+        ]
     message.headers.extend(headers)
     if len(message.all("Via")) > MAX_VIAS:
         scan.malformed("Too many Via headers")
@@ -127,7 +129,7 @@ def _headers(lines: list[str]) -> list[Header]:
         name, colon, value = line.partition(":")
         if not colon:
             scan.malformed("A header line has no colon")
-        headers.append((canonical(name), value.strip()))
+        headers.append((canonical(name), value.strip(" \t")))
     return headers
 
 
@@ -137,7 +139,7 @@ def _unfolded(lines: list[str]) -> list[str]:
         if line[:1] not in (" ", "\t"):
             whole.append([line])
         elif whole:
-            whole[-1].append(line.strip())
+            whole[-1].append(line.strip(" \t"))
         else:
             scan.malformed("The first header line is a continuation")
     return [" ".join(pieces) for pieces in whole]
@@ -190,7 +192,11 @@ def _salvage(head: bytes) -> Request | None:
     if not words or words[0].upper().startswith("SIP/") or not scan.is_token(words[0]):
         return None
     headers: list[Header] = []
-    for line in _unfolded(lines[1 : MAX_HEADERS + 1]):
+    try:
+        rows = _unfolded(lines[1 : MAX_HEADERS + 1])
+    except RemoteError:
+        return None
+    for line in rows:
         name, _, value = line.partition(":")
         known = KNOWN.get(name.strip(" \t").lower())
         if known in _SALVAGED:

@@ -27,7 +27,7 @@ MAX_HEADERS = 100
 """Header lines: calls through many proxies have about 60."""
 
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"
-_TEXT = r"[ -~\x80-\uffff]*+"
+_TEXT = r"(?! )[ -~\x80-\uffff]*+(?<! )"
 _QUOTED = r'"([ !#-\[\]-~\x80-\uffff]*+)"'
 _PORT = r"(?::([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
 _HOST_PORT = rf"([A-Za-z0-9.\-]++){_PORT}"
@@ -56,7 +56,7 @@ _CAPTURED = {
 _STRICT = ("Require", "Proxy-Require", "Record-Route", "Accept", "Content-Encoding")
 """Headers whose mere presence asks for the strict way."""
 _REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
-_START = rf"(?:([A-Z]++) ({_URI}) SIP/2\.0|SIP/2\.0 ([1-6][0-9][0-9]) ({_TEXT}))\r\n"
+_START = rf"(?:([A-Z]++) ({_URI}) SIP/2\.0|SIP/2\.0 ([1-6][0-9][0-9]) ([ -~\x80-\uffff]*+))\r\n"
 
 METHOD, URI, STATUS, REASON = 0, 1, 7, 8
 """Places of the start line in `Groups`; parts follow the whole."""
