@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import site
-from benchmarks.process import CLIENT_CORE, Server
+from benchmarks.process import CLIENT_CORE, Server, Usage
 
 SOURCES = Path(__file__).parent / "load"
 COMMON = ["phone.c", "link.c", "sip.c"]
@@ -67,7 +67,7 @@ def register(folder: Path, server: Server, **arguments: object) -> dict[str, Any
     with running(folder / "register", domain=site.DOMAIN, **arguments) as process:
         figures = dict(json.loads(line(process)))
         after = server.usage()
-    return cost(figures, before.cpu, after.cpu, after.peak, figures["registered"], server)
+    return cost(figures, before, after, figures["registered"], server)
 
 
 def call(folder: Path, server: Server, **arguments: object) -> dict[str, Any]:
@@ -80,19 +80,24 @@ def call(folder: Path, server: Server, **arguments: object) -> dict[str, Any]:
         process.stdin.flush()
         figures = dict(json.loads(line(process)))
         after = server.usage()
-    return cost(figures, before.cpu, after.cpu, after.peak, figures["answered"], server)
+    return cost(figures, before, after, figures["answered"], server)
 
 
 def cost(
-    figures: dict[str, Any], before: float, after: float, peak: int, count: int, server: Server
+    figures: dict[str, Any], before: Usage, after: Usage, count: int, server: Server
 ) -> dict[str, Any]:
     """Add what the server used for `count` pieces of work."""
     figures["server"] = server.name
     figures["count"] = count
     figures["crashed"] = not server.alive()
-    figures["cpu_us"] = (after - before) / count * 1e6 if count and not figures["crashed"] else None
+    known = count and not figures["crashed"]
+    figures["cpu_us"] = (after.cpu - before.cpu) / count * 1e6 if known else None
     figures["rate"] = count / figures["seconds"] if figures["seconds"] else 0.0
-    figures["peak"] = peak
+    figures["peak"] = after.peak
+    figures["cpu_us_by_process"] = {
+        name: round((used - before.parts.get(name, 0.0)) / max(count, 1) * 1e6, 1)
+        for name, used in after.parts.items()
+    }
     return figures
 
 

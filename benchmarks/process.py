@@ -28,6 +28,8 @@ class Usage:
     """Seconds on a core, summed over all threads, from the scheduler's nanosecond counters."""
     peak: int
     """Bytes of resident memory at the highest, summed over processes (shared pages once)."""
+    parts: dict[str, float]
+    """`cpu` by the last word of each process's command line."""
 
 
 @dataclass
@@ -76,7 +78,10 @@ class Server:
     def usage(self) -> Usage:
         """Read what the group has used so far."""
         members = self.members()
-        return Usage(sum(map(cpu_of, members)), peak_of(members))
+        parts: dict[str, float] = {}
+        for pid in members:
+            parts[last_word(pid)] = parts.get(last_word(pid), 0.0) + cpu_of(pid)
+        return Usage(sum(parts.values()), peak_of(members), parts)
 
     def alive(self) -> bool:
         """Tell whether the first process still runs."""
@@ -125,6 +130,14 @@ def ancestors(pid: int, known: dict[int, tuple[int, int]]) -> set[int]:
         found.add(pid)
         pid = known[pid][0]
     return found | {pid}
+
+
+def last_word(pid: int) -> str:
+    """Give the last word of a process's command line: `core`, `media`, ..."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")[-1].decode()
+    except OSError:
+        return ""
 
 
 def cpu_of(pid: int) -> float:

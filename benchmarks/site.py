@@ -26,7 +26,6 @@ def ha1(number: int, algorithm: str = "md5") -> str:
 
 def bundle(phones: int) -> dict[str, Any]:
     """Make the bundle of a site whose cloud has been gone from the start."""
-    nowhere = {"host": "127.0.0.1", "port": 9, "transport": "TCP"}
     return {
         "version": 1,
         "site": {
@@ -36,11 +35,16 @@ def bundle(phones: int) -> dict[str, Any]:
             "domain": DOMAIN,
             "realm": DOMAIN,
         },
-        "zones": [{"id": "primary", **nowhere}, {"id": "secondary", **nowhere}],
+        "zones": [nowhere("primary", 9), nowhere("secondary", 10)],
         "monitoring": {"interval": 1.0, "timeout": 1.0, "misses": 1},
         "policies": {"max_expires": 3600, "max_calls": 100_000},
         "users": [user(number) for number in range(phones)],
     }
+
+
+def nowhere(name: str, port: int) -> dict[str, Any]:
+    """Make a zone at which nobody listens."""
+    return {"id": name, "host": "127.0.0.1", "port": port, "transport": "TCP"}
 
 
 def user(number: int) -> dict[str, Any]:
