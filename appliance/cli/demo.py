@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import resource
 import shutil
 import signal
@@ -29,6 +30,8 @@ MOST = 2000
 """Phones; each costs a descriptor and, with its transactions, about 100 KiB."""
 DESCRIPTORS = 8192
 INTERRUPTED = 130
+LONGEST_BASE = 60
+"""Bytes of the folder for temporary files, beyond which /tmp is used."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise LocalError(f"--phones must be {CAST} to {MOST}")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, DESCRIPTORS)), hard))
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
+    folder = _make_folder()
     verified = False
     try:
         verified = uvloop.run(_play(folder, arguments.phones, arguments.keep))
@@ -64,6 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             print(f"logs and data: {folder}", file=sys.stderr)
     return OK if verified else NO
+
+
+def _make_folder() -> Path:
+    """Make the demo's own folder; Unix sockets in it must have paths of at most 107 bytes."""
+    usual = tempfile.gettempdir()
+    base = usual if len(os.fsencode(usual)) <= LONGEST_BASE else "/tmp"
+    return Path(tempfile.mkdtemp(prefix="holdfast-demo-", dir=base))
 
 
 async def _play(folder: Path, phones: int, keep: bool) -> bool:

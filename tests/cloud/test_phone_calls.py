@@ -196,3 +196,20 @@ def test_a_message_appears_on_the_screen(tmp_path: Path) -> None:
         await soon(lambda: callee.texts == ["hello"])
 
     with_two_phones(tmp_path, script)
+
+
+def test_an_extension_it_does_not_know_is_refused(tmp_path: Path) -> None:
+    async def script(caller: Phone, callee: Phone, panel: Any) -> None:
+        answers: list[bytes] = []
+        invite = (
+            b"INVITE sip:1002@panel.test SIP/2.0\r\n"
+            b"Via: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bKrel\r\n"
+            b"From: <sip:1001@panel.test>;tag=1\r\nTo: <sip:1002@panel.test>\r\n"
+            b"Call-ID: rel\r\nCSeq: 1 INVITE\r\nContact: <sip:1001@127.0.0.1:9>\r\n"
+            b"Max-Forwards: 70\r\nRequire: 100rel\r\nContent-Length: 0\r\n\r\n"
+        )
+        panel.receive(invite, callee.registration.link.flow, answers.append)
+        await soon(lambda: any(b"SIP/2.0 420" in answer for answer in answers))
+        assert b"Unsupported: 100rel" in answers[-1]
+
+    with_two_phones(tmp_path, script)

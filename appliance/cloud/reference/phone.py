@@ -17,9 +17,11 @@ from appliance.cloud.reference.phone_ringing import IncomingCall
 from appliance.cloud.reference.phone_settings import PhoneSettings
 from appliance.cloud.reference.phone_stack import PhoneStack
 from appliance.errors import LocalError, Unavailable
-from appliance.sip.message import Request
+from appliance.sip.message import Header, Request
 from appliance.sip.server_transaction import ServerTransaction
 
+EXTENSIONS = frozenset({"timer"})
+"""SIP extensions it knows (RFC 4028)."""
 TEXTS = 20
 """Texts kept of those shown on its screen."""
 
@@ -169,6 +171,8 @@ class Phone:
     def _ring(self, tx: ServerTransaction, request: Request, link: Link) -> None:
         if self.settings.busy:
             self._respond(tx, request, 486)
+        elif unknown := request.require - EXTENSIONS:
+            self._respond(tx, request, 420, [("Unsupported", ", ".join(sorted(unknown)))])
         else:
             self.begin(self._ring_with_audio(tx, request, link))
 
@@ -186,9 +190,11 @@ class Phone:
         self._keep(call)
         call.ring()
 
-    def _respond(self, tx: ServerTransaction, request: Request, status: int) -> None:
-        tag = self.stack.identifiers.token()
-        self.stack.respond(tx, request.response(status, to_tag=tag, headers=[("Allow", ALLOW)]))
+    def _respond(
+        self, tx: ServerTransaction, request: Request, status: int, more: list[Header] | None = None
+    ) -> None:
+        tag, headers = self.stack.identifiers.token(), [("Allow", ALLOW), *(more or ())]
+        self.stack.respond(tx, request.response(status, to_tag=tag, headers=headers))
 
     def _keep(self, call: PhoneCall) -> None:
         self.calls.append(call)

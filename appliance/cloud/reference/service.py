@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -138,10 +139,9 @@ class ReferenceCloud:
         try:
             await site.start()
         except OSError as error:
-            raise LocalError(
-                f"cannot listen on {settings.listen}:{settings.http_port}: {error.strerror};"
-                " choose another --http-port"
-            ) from error
+            place, why = f"{settings.listen}:{settings.http_port}", os.strerror(error.errno or 0)
+            text = f"cannot listen on {place}: {why}; choose another --http-port"
+            raise LocalError(text) from error
         self._http_port = self._runner.addresses[0][1]
 
 
