@@ -60,7 +60,7 @@ class Frames:
                 break
             try:
                 messages.append(self._decode(bytes(rest[start + 4 : end])))
-            except (msgspec.DecodeError, RecursionError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise LocalError(f"not a message of ours: {error}") from error
             start = end
         del rest[:start]

@@ -26,8 +26,10 @@ def decode(data: bytes) -> Bundle:
         _refuse(f"{len(data):,} bytes; {BUNDLE_LIMIT:,} is the limit, so leave contacts out")
     try:
         bundle = _decoder.decode(data)
-    except msgspec.ValidationError:
-        raise BundleError(_problems_of(_plain(data))) from None
+    except msgspec.ValidationError as error:
+        # A key that stands twice is refused by its first value, which the plain reading drops.
+        problems = _problems_of(_plain(data)) or [Problem("", f"{error}; is a key there twice?")]
+        raise BundleError(problems) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse(_unreadable(data, error))
     if problems := _contradictions(bundle):

@@ -42,13 +42,13 @@ class BadMessage(RemoteError):
 def parse(data: bytes) -> Request | Response:
     """Read one whole message: a datagram, or what `StreamFramer` cut out.
 
-    Octets beyond Content-Length are ignored; without one the body is all the rest. Raises
-    BadMessage.
+    Line breaks before it and octets beyond Content-Length are ignored; without Content-Length the
+    body is all the rest. Raises BadMessage.
     """
     end = len(data) if data[-4:] == b"\r\n\r\n" else data.find(b"\r\n\r\n") + 4
     if 4 <= end <= MAX_HEAD and (message := _parse_plain(data, end)) is not None:
         return message
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     try:
         return _parse(head, body)
     except RemoteError as error:
@@ -147,6 +147,8 @@ def _unfolded(lines: list[str]) -> list[str]:
 
 def _start(line: str) -> Request | Response:
     words = line.split(" ", 2)
+    if len(words) == 2 and words[0].upper() == _VERSION:
+        words.append("")  # the blank before an empty reason is often forgotten
     if len(words) != 3:
         scan.malformed("Bad start line")
     first, second, third = words
@@ -155,15 +157,16 @@ def _start(line: str) -> Request | Response:
             scan.malformed("Bad request line")
         return Request(first, second, [])
     if first.upper() == _VERSION:
-        if len(second) != 3 or not "100" <= second <= "699" or not second.isdigit():
+        status = scan.number(second, "Status", 699)
+        if status < 100:
             scan.malformed("Bad status line")
-        return Response(int(second), third, [])
+        return Response(status, third, [])
     return _other_version(first, second, third)
 
 
 def _other_version(first: str, second: str, third: str) -> Request:
     name, _, number = third.upper().partition("/")
-    if name != "SIP" or not number.replace(".", "", 1).isdigit():
+    if name != "SIP" or not scan.is_token(number):
         scan.malformed("Bad request line")
     if number != "2.0":
         raise RemoteError(505, "Only SIP/2.0 is spoken here")
@@ -178,10 +181,10 @@ def _body(message: Message, body: bytes) -> bytes:
         scan.malformed("Content-Length is there twice")
     else:
         length = scan.number(text, "Content-Length", 2**32 - 1)
-    if length > len(body):
-        scan.malformed("Content-Length is larger than the message")
     if length > MAX_BODY:
         raise RemoteError(413, "The body is too long")
+    if length > len(body):
+        scan.malformed("Content-Length is larger than the message")
     return body[:length]
 
 
@@ -209,8 +212,8 @@ def _salvage(head: bytes) -> Request | None:
 class StreamFramer:
     """Cut one connection's octets into whole messages.
 
-    After `broken` is set nothing more is read from the stream: send the answer to the last
-    message and close.
+    Once `broken` is set nothing more is taken from the stream: `parse` refuses the last message
+    returned; send that answer and close.
     """
 
     def __init__(self) -> None:
@@ -218,7 +221,9 @@ class StreamFramer:
         """The stream's framing lied; where the next message begins is unknown."""
         self._buffer = bytearray()
         self._searched = 0
+        """How much of the buffer has no end of a head in it: it is never searched again."""
         self._whole = 0
+        """Length of the message that has begun, 0 while its head is not whole."""
         self._breaks = 0
         self._pings = 0
 
@@ -238,19 +243,24 @@ class StreamFramer:
         self._buffer += data
         while not self.broken and (message := self._next()) is not None:
             messages.append(message)
+        if self.broken:
+            self._buffer.clear()
         return messages
 
     def _next(self) -> bytes | None:
         if not self._whole:
             self._swallow_breaks()
-            if not self._find_head():
-                return None
-        if len(self._buffer) < self._whole:
+            self._find_head()
+        if not self._whole or len(self._buffer) < self._whole:
             return None
-        return self._take(self._whole)
+        message = bytes(self._buffer[: self._whole])
+        del self._buffer[: self._whole]
+        self._searched = self._whole = self._breaks = 0
+        return message
 
     def _swallow_breaks(self) -> None:
-        if not self._buffer.startswith(b"\r\n") or self._searched:
+        """Drop line breaks before a message; two in a row are a ping (RFC 5626, 3.5.1)."""
+        if self._searched or not self._buffer.startswith(b"\r\n"):
             return
         match = _line_breaks(self._buffer)
         length = match.end() if match else 0
@@ -259,25 +269,18 @@ class StreamFramer:
         self._breaks %= 2
         del self._buffer[:length]
 
-    def _find_head(self) -> bool:
+    def _find_head(self) -> None:
+        """Set the length of the message, or `broken` and the length of the head so far."""
         end = self._buffer.find(b"\r\n\r\n", self._searched)
-        if end < 0:
+        if end < 0 and len(self._buffer) <= MAX_HEAD:
             self._searched = max(0, len(self._buffer) - 3)
-            if len(self._buffer) > MAX_HEAD:
-                self.broken = True
-            return False
-        length = _framed_length(bytes(self._buffer[:end])) if end <= MAX_HEAD else None
-        if length is None or length > MAX_BODY:
-            self.broken = True
-            length = 0
-        self._whole = end + 4 + length
-        return True
-
-    def _take(self, length: int) -> bytes:
-        message = bytes(self._buffer[:length])
-        del self._buffer[:length]
-        self._searched = self._whole = self._breaks = 0
-        return message
+            return
+        length = _framed_length(bytes(self._buffer[:end])) if 0 <= end <= MAX_HEAD else None
+        if length is not None and length <= MAX_BODY:
+            self._whole = end + 4 + length
+            return
+        self.broken = True
+        self._whole = len(self._buffer) if end < 0 else end + 4
 
 
 def _framed_length(head: bytes) -> int | None:

@@ -1,0 +1,74 @@
+"""Hostile input for everything else that reads bytes: SDP, RTP, frames between processes, bundles.
+
+Each reader may refuse with its own error; anything else is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from appliance.bundle import Policies, decode
+from appliance.errors import HoldfastError
+from appliance.ipc import Frames, Message, encode
+from appliance.rtp.packet import RtpPacket, is_rtcp, is_rtp
+from appliance.sdp.offer_answer import check_answer, check_offer, relayed, remote_media
+from appliance.sdp.session import Origin, Session
+from tests.fuzz.mutation import hostile
+from tests.phones import sdp, site_bundle
+
+KEY = "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32"
+
+
+def read_sdp(data: bytes) -> None:
+    session = Session.parse(data)
+    local = {index: ("192.0.2.1", 20000 + 2 * index) for index in range(len(session.media))}
+    check_offer(session, "preferred")
+    remote_media(session)
+    Session.parse(relayed(session, local, Origin(1, 1)).encode())
+    check_answer(session, session)
+
+
+def read_rtp(data: bytes) -> None:
+    is_rtcp(data)
+    if is_rtp(data):
+        RtpPacket.parse(data)
+
+
+def read_frames(data: bytes) -> None:
+    Frames().feed(data)
+
+
+READERS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
+    "sdp": (
+        read_sdp,
+        [
+            sdp("192.0.2.7"),
+            sdp("192.0.2.7", direction="sendonly", protocol="RTP/SAVP", crypto=KEY),
+            sdp("0.0.0.0") + b"m=video 9 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=rtcp:11\r\n",
+        ],
+    ),
+    "rtp": (read_rtp, [b"\x80\x00" + bytes(170), b"\x90\xe0" + bytes(40), b"\x81\xc8" + bytes(60)]),
+    "frames": (
+        read_frames,
+        [encode(Message(id=1, do="status")), encode(Message(id=2, ok={"a": [1, 2.5, None, "x"]}))],
+    ),
+    "bundle": (decode, [msgspec.json.encode(site_bundle(Policies(srtp="required")))]),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_refuses_with_its_own_error_only(name: str) -> None:
+    read, good = READERS[name]
+    for data in good:
+        read(data)
+    for number, data in hostile(3, good):
+        try:
+            read(data)
+        except HoldfastError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"input {number}: {data!r}") from error
