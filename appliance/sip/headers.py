@@ -40,6 +40,8 @@ _plain_via = re.compile(
 _plain_name_addr = re.compile(
     r'(?:"([^"\\<>\x00-\x1f\x7f]*)" ?)?<([^<>"\s]+)>((?:;[A-Za-z0-9\-.!%*_+~;=:]+)?)'
 ).fullmatch
+_is_display = re.compile(r"[ !#-+\--9=?-\[\]-~\x80-\U0010ffff]*").fullmatch
+"""Unquoted words: more than the grammar's tokens, since gateways send `Bob (Sales) <sip:...>`."""
 _is_q = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
 _is_call_id = re.compile(r"[!-+\--:<-~]+").fullmatch
 
@@ -180,7 +182,7 @@ def _parse_name_addr(text: str) -> NameAddr:
         words, _, _ = rest.partition("<")
         rest = rest[len(words) :]
         display = " ".join(words.split())
-        if not all(scan.is_token(word) for word in display.split()):
+        if not _is_display(display):
             scan.malformed("A display name with such characters needs quotes")
     if rest.startswith("<"):
         uri, closed, params = rest[1:].partition(">")
@@ -210,11 +212,10 @@ class CSeq(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """Read a CSeq value."""
-        digits, _, method = text.partition(" ")
-        method = method.strip()
-        if not scan.is_token(method):
+        words = text.split()
+        if len(words) != 2 or not scan.is_token(words[1]):
             scan.malformed("Bad CSeq")
-        return cls(scan.number(digits, "CSeq", LARGEST_SEQUENCE), method)
+        return cls(scan.number(words[0], "CSeq", LARGEST_SEQUENCE), words[1])
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"

@@ -16,9 +16,10 @@ _plain = re.compile(
     r"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$,]+)@)?([A-Za-z0-9.\-]+)(?::([0-9]{1,5}))?"
     r"((?:;[A-Za-z0-9\-_.!~*'+:/\[\]&$=]+)?)"
 ).fullmatch
-_is_user = re.compile(r"[A-Za-z0-9\-_.!~*'()%&=+$,;?/]+").fullmatch
+_is_user = re.compile(r"[A-Za-z0-9\-_.!~*'()%&=+$,;?/#]+").fullmatch
+"""And `#`, which phones send unescaped in feature codes; it leaves us escaped."""
 _is_password = re.compile(r"[A-Za-z0-9\-_.!~*'()%&=+$,]*").fullmatch
-_is_parameter = re.compile(r"[A-Za-z0-9\-_.!~*'()%\[\]/:&+$]+").fullmatch
+_is_parameter = re.compile(r"[A-Za-z0-9\-_.!~*'()%\[\]/:&+$@=]+").fullmatch
 _is_headers = re.compile(r"[A-Za-z0-9\-_.!~*'()%\[\]/?:+$&=]+").fullmatch
 _is_opaque = re.compile(r"[!#-;=?-\[\]_a-z~]+").fullmatch
 
@@ -121,8 +122,8 @@ def parse_uri(text: str) -> SipUri | str:
         return SipUri(scheme, user, host.lower(), _port(port), None, uri_parameters(params[1:]))
     if scheme_of(text) in ("sip", "sips"):
         return _parse_strictly(text)
-    if not _is_opaque(text) and not _is_opaque(text.replace("^", "").replace("|", "")):
-        scan.malformed("Bad character in a URI")
+    if not _is_opaque(text) or text.endswith(":"):
+        scan.malformed("Bad URI")
     return text
 
 

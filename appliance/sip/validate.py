@@ -23,8 +23,8 @@ SCHEMES = ("sip:", "sips:", "tel:", "urn:service:")
 _ONCE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires")
 """A second one of these is how requests are smuggled past whoever reads only the first."""
 _CARRY_SDP = frozenset(("INVITE", "UPDATE", "PRACK"))
-_SDP_RANGES = ("application/sdp", "application/*", "*/*")
-_BODIES = ("application/sdp", "multipart/mixed", "multipart/related", "multipart/alternative")
+_SDP = "application/sdp"
+_SDP_RANGES = (_SDP, "application/*", "*/*")
 _BARE_COOKIE = "z9hG4bK"
 
 
@@ -116,8 +116,8 @@ def _check_body(request: Request) -> None:
     encoding = request.first("Content-Encoding")
     if encoding and encoding.lower() != "identity":
         raise RemoteError(415, "The body is encoded", (("Accept-Encoding", "identity"),))
-    if request.method in _CARRY_SDP and request.content_type not in _BODIES:
-        raise RemoteError(415, "The body is no session description", (("Accept", _BODIES[0]),))
+    if request.method in _CARRY_SDP and request.content_type != _SDP:
+        raise RemoteError(415, "The body is no session description", (("Accept", _SDP),))
 
 
 def _is_optional(request: Request) -> bool:
