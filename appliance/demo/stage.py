@@ -166,6 +166,14 @@ class Stage:
             await asyncio.sleep(POLL)
         raise StepFailed(f"{expected} within {limit:g} s", seen[:500])
 
+    def fallen(self) -> list[str]:
+        """Say of each process that has ended by itself how it ended."""
+        return [
+            f"`holdfast {child.name}` ended with status {child.process.returncode}:"
+            f" {child.last_words()}"
+            for child in self._children.fallen()
+        ]
+
     # -- for phones -------------------------------------------------------------------------
 
     def servers(self, transport: Transport) -> tuple[Server, ...]:
@@ -224,11 +232,8 @@ class Stage:
         return ask(self._cloud, path, order)
 
     def _check_processes(self) -> None:
-        for child in self._children.fallen():
-            raise StepFailed(
-                f"`holdfast {child.name}` to run",
-                f"it ended with status {child.process.returncode}: {child.last_words()}",
-            )
+        for fallen in self.fallen():
+            raise StepFailed("every process to run", fallen)
 
 
 def _paced(bundle: Bundle, pace: Pace) -> Bundle:

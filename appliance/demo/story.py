@@ -63,6 +63,8 @@ class Story:
         """Do every step; after a failed one the rest would prove nothing."""
         for title, work in self._acts.items():
             if not await self.steps.run(title, work):
+                for fallen in self._stage.fallen():
+                    self._tell.bad(fallen)
                 return
 
     async def close(self) -> None:
