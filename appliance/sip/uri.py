@@ -135,6 +135,8 @@ def _parse_strictly(text: str) -> SipUri:
     scheme = scheme_of(text)
     if scheme not in ("sip", "sips"):
         raise RemoteError(416, "Only sip and sips addresses are known here")
+    if text.split() != [text]:
+        scan.malformed("A blank inside a URI")
     rest = text[len(scheme) + 1 :]
     userinfo, at, hostpart = rest.rpartition("@")
     user, password = _userinfo(userinfo) if at else (None, None)
