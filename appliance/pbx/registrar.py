@@ -98,7 +98,7 @@ class Registrar:
         self, request: Request, user: User, contacts: tuple[NameAddr, ...], flow: Flow, now: float
     ) -> None:
         if len(contacts) == 1:
-            wish = self._wish(request, user, request.index["Contact"], contacts[0])
+            wish = self._wish(request, user, request.first("Contact") or "", contacts[0])
             if wish.old is None and wish.expires:
                 self._make_room(user, [wish])
             self._grant(request, user, wish, flow, now)
@@ -233,7 +233,7 @@ def _binding(request: Request, user: User, wish: _Wish, flow: Flow, now: float) 
         q=wish.address.q,
         instance=instance,
         reg_id=reg_id,
-        user_agent=(request.index.get("User-Agent") or "")[:LONGEST_TEXT],
+        user_agent=(request.first("User-Agent") or "")[:LONGEST_TEXT],
         registered_at=now,
     )
 
@@ -242,7 +242,7 @@ def _update(binding: Binding, request: Request, wish: _Wish) -> bool:
     """Take what a refresh says anew; tell whether any of it is worth saving."""
     binding.cseq = request.cseq.number
     call_id = request.call_id
-    agent = (request.index.get("User-Agent") or "")[:LONGEST_TEXT]
+    agent = (request.first("User-Agent") or "")[:LONGEST_TEXT]
     changed = call_id != binding.call_id or agent != binding.user_agent
     binding.call_id, binding.user_agent = call_id, agent
     address = wish.address
