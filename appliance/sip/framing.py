@@ -189,12 +189,13 @@ def _body(message: Message, body: bytes) -> bytes:
 
 
 def _salvage(head: bytes) -> Request | None:
-    """Return what an answer needs, or None for a response and for what has no Via."""
+    """Return what an answer copies, each once but Via; None for a response or without Via."""
     lines = _decode(head[:MAX_HEAD]).split("\r\n")
     words = lines[0].split()
     if not words or words[0].upper().startswith("SIP/") or not scan.is_token(words[0]):
         return None
     headers: list[Header] = []
+    found: set[str] = set()
     try:
         rows = _unfolded(lines[1 : MAX_HEADERS + 1])
     except RemoteError:
@@ -202,9 +203,10 @@ def _salvage(head: bytes) -> Request | None:
     for line in rows:
         name, _, value = line.partition(":")
         known = KNOWN.get(name.strip(" \t").lower())
-        if known in _SALVAGED:
+        if known in _SALVAGED and (known == "Via" or known not in found):
+            found.add(known)
             headers.append((known, " ".join(value.split())))
-    if not any(name == "Via" for name, _ in headers):
+    if "Via" not in found or len(headers) > MAX_VIAS + 4:
         return None
     return Request(words[0], words[1] if len(words) > 1 else "", headers)
 
