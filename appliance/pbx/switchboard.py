@@ -283,12 +283,6 @@ class Switchboard:
         if isinstance(caller, Response):
             self._send(request, flow, caller)
             return
-        if request.max_forwards == 0:
-            raise RemoteError(483, "too many hops")
-        busy = sum(1 for call in self.calls.values() if call.state is not CallState.ENDED)
-        if busy >= site.bundle.policies.max_calls:
-            self._emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
-            raise RemoteError(503, "every line is in use")
         tx = self._transactions.receive_request(request, flow, now)
         if tx is None:
             return
@@ -297,7 +291,20 @@ class Switchboard:
         call = Call(context, tx, flow, party, dialled, site.survival.mode, now, self._over)
         self.calls[call.id] = call
         self._ringing[tx] = call
-        call.start(self._plan(site, caller, site.dialplan.find(dialled), flow), now)
+        plan = self._refusal(request, site) or self._plan(
+            site, caller, site.dialplan.find(dialled), flow
+        )
+        call.start(plan, now)
+
+    def _refusal(self, request: Request, site: Site) -> Plan | None:
+        """Return the plan of a call that cannot be tried at all; it leaves a record as well."""
+        if request.max_forwards == 0:
+            return _rejected(Reject(483, "too many hops"))
+        busy = sum(1 for call in self.calls.values() if call.state is not CallState.ENDED) - 1
+        if busy < site.bundle.policies.max_calls:
+            return None
+        self._emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
+        return _rejected(Reject(503, "every line is in use"))
 
     def _plan(self, site: Site, caller: User, destination: Destination, flow: Flow) -> Plan:
         if isinstance(destination, ToUser):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from appliance.bundle import Policies
 from appliance.ports import Restored
 from appliance.sip.message import Request, Response
-from tests.phones import Bench, Phone, sdp
+from tests.phones import Bench, Phone, sdp, site_bundle
 
 
 def ringing_call(bench: Bench, caller: Phone, callee: Phone) -> tuple[Request, Request]:
@@ -296,3 +297,13 @@ def test_the_session_timer_ends_a_call_whose_phone_vanished() -> None:
     assert bench.record.outcome == "answered"
     assert "refresh" in bench.record.reason or "session timer" in bench.record.reason
     bench.quiet()
+
+
+def test_a_call_beyond_the_limit_is_refused_and_recorded() -> None:
+    bench = Bench.in_outage(site_bundle(Policies(max_calls=1)))
+    alice, bob, carol = bench.registered("1001", "1002", "1003")
+    talking(bench, alice, bob)
+    carol.invite("1001")
+    assert carol.responses()[-1] == 503
+    assert bench.record.reason == "every line is in use"
+    assert bench.notices[-1].topic == "calls.full"
