@@ -300,7 +300,7 @@ class Switchboard:
         """Return the plan of a call that cannot be tried at all; it leaves a record as well."""
         if request.max_forwards == 0:
             return _rejected(Reject(483, "too many hops"))
-        busy = sum(1 for call in self.calls.values() if call.state is not CallState.ENDED) - 1
+        busy = len(self.calls) - 1  # this one is among them
         if busy < site.bundle.policies.max_calls:
             return None
         self._emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
