@@ -59,11 +59,13 @@ class Baresip:
             dns=more.get("dns", ""),
         )
         (self.folder / "config").write_text(text + modules)
-        (self.folder / "accounts").write_text(account + "\n")
+        (self.folder / "accounts").write_text("")
         (self.folder / "contacts").write_text("")
         self.log = self.folder / "log"
         self.process = host.start("baresip", "-f", str(self.folder), "-s", log=self.log)
         self._control = self._connect()
+        # Only now, so that no event comes before we listen.
+        self.do("uanew", account)
 
     def _connect(self) -> socket.socket:
         def attempt() -> socket.socket | None:

@@ -9,6 +9,7 @@ What runs inside reaches nothing outside; all of it ends with the network.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import signal
@@ -112,6 +113,7 @@ class Network:
         self.cloud = Host(f"{prefix}-cloud", CLOUD)
         self.phones = [Host(f"{prefix}-phone{n}", f"10.77.0.{11 + n}") for n in range(phones)]
         self.hosts = [self.router, self.appliance, self.cloud, *self.phones]
+        atexit.register(self.close)
         try:
             self._build()
         except BaseException:
@@ -166,6 +168,7 @@ class Network:
 
     def close(self) -> None:
         """End all processes and remove all namespaces."""
+        atexit.unregister(self.close)
         for host in reversed(self.hosts):
             with suppress(Exception):
                 host.end()

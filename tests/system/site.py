@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,7 @@ class System:
             self._start_names()
             self._start_cloud()
             self.appliance = self._start_appliance()
+            self.wait_for_mode("standby", 30)
         except BaseException:
             self.close()
             raise
@@ -193,6 +196,18 @@ class System:
         """Give the end of the appliance's and the cloud's log."""
         logs = [self.log, self.folder / "cloud.log"]
         return "\n".join(f"--- {log.name}\n{log.read_text()[-4000:]}" for log in logs)
+
+
+@contextmanager
+def site_in_outage(folder: Path, phones: int, **more: Any) -> Iterator[System]:
+    """Give a site whose cloud has just been cut off, and end it."""
+    system = System(folder, phones, **more)
+    try:
+        system.network.cut()
+        system.wait_for_mode("survivability", 20)
+        yield system
+    finally:
+        system.close()
 
 
 def command_of(pid: int) -> list[str]:

@@ -28,8 +28,10 @@ DNS = f"dns_server {ROUTER}:53"
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[System]:
     system = System(tmp_path, 6, MONITORING, OLD_PHONES)
-    yield system
-    system.close()
+    try:
+        yield system
+    finally:
+        system.close()
 
 
 def account(number: int, transport: str, server: str = "") -> str:
