@@ -109,9 +109,7 @@ class CallMedia:
             host = leg.flow.remote[0]
             behind_nat = media.rtp is not None and media.rtp[0] != host
             local = (leg.flow.local[0], port)
-            sides.append(
-                RelaySide(local, media.rtp, media.rtcp, learn=behind_nat, learn_from=host)
-            )
+            sides.append(RelaySide(local, media.rtp, media.rtcp, learn=behind_nat, learn_from=host))
         return sides
 
 
