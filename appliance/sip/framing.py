@@ -206,7 +206,7 @@ def _salvage(head: bytes) -> Request | None:
         if known in _SALVAGED and (known == "Via" or known not in found):
             found.add(known)
             headers.append((known, " ".join(value.split())))
-    if "Via" not in found or len(headers) > MAX_VIAS + 4:
+    if "Via" not in found or len(headers) - len(found) >= MAX_VIAS:
         return None
     return Request(words[0], words[1] if len(words) > 1 else "", headers)
 
