@@ -1,19 +1,22 @@
 """What the core asks of the world; `runtime` performs them in the order given.
 
-The core never does anything itself: each entry point returns a list of these.
+The core never does anything itself: each entry point returns a list of these. `Send` and
+`SaveBinding` are msgspec structures: there is one per message, and a frozen dataclass costs 0.9 us
+to make, they 0.2.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from appliance.bundle import Zone
 from appliance.call.record import CallRecord
 from appliance.sip.flow import Flow
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Put bytes on the wire; a stream flow with `connection == 0` is connected first."""
 
     flow: Flow
@@ -69,8 +72,7 @@ class DropRelay:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class SaveBinding:
+class SaveBinding(msgspec.Struct, frozen=True, gc=False):
     """Write a registrar binding; committed at most 100 ms later."""
 
     aor: str
