@@ -16,15 +16,14 @@ from appliance.sip.headers import (
     delta_seconds,
     parse_contacts,
 )
-from appliance.sip.names import LISTS, canonical
+from appliance.sip.names import LISTS, NAMES, canonical
 from appliance.sip.plain import AT, Groups, read_contacts, read_cseq, read_party, read_via
 
 T = TypeVar("T")
 Header = tuple[str, str]
 """Canonical name and raw value (unfolded, stripped)."""
 
-_VIA, _FROM, _TO = AT["Via"], AT["From"], AT["To"]
-_AUTHORIZATION, _EXPIRES = AT["Authorization"], AT["Expires"]
+_VIA, _FROM, _TO, _EXPIRES = AT["Via"], AT["From"], AT["To"], AT["Expires"]
 
 
 class remembered(Generic[T]):
@@ -219,11 +218,8 @@ class Head:
     @property
     def authorization(self) -> Credentials | None:
         """Return the credentials for us as a server of users; None where there are none."""
-        if self._authorization is None:
-            plain = self._plain
-            text = plain[_AUTHORIZATION] if plain else self.first("Authorization")
-            if text is not None:
-                self._authorization = Credentials.parse(text)
+        if self._authorization is None and (text := self.first("Authorization")) is not None:
+            self._authorization = Credentials.parse(text)
         return self._authorization
 
     @remembered
@@ -278,8 +274,8 @@ class Head:
             return self.index.get(name)
         if (place := AT.get(name)) is not None:
             text: str | None = plain[place]
-            return text
-        if f"\n{name}: " in self._head or name.startswith("X-"):
+            return text if text is None else text.strip(" \t")
+        if f"\n{name}: " in self._head or name not in NAMES:
             return self.index.get(name)
         return None
 

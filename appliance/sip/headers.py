@@ -112,7 +112,7 @@ def _plain_params(text: str) -> Params:
     params: dict[str, str | None] = {}
     for piece in text[1:].split(";"):
         name, equals, value = piece.partition("=")
-        if not name or (equals and not value):
+        if not name or ":" in name or (equals and not value):
             scan.malformed("Bad parameter")
         params.setdefault(name.lower(), value if equals else None)
     return params

@@ -12,7 +12,7 @@ from appliance.sip.identifiers import MAGIC_COOKIE, Identifiers
 from appliance.sip.machine import MergeKey, Room
 from appliance.sip.message import Request, Response
 from appliance.sip.retransmission import Retransmission
-from appliance.sip.server_transaction import ServerTransaction, ServerUser
+from appliance.sip.server_transaction import ServerTransaction, ServerUser, keep_answer
 from appliance.sip.timers import TIMEOUT, TimerQueue
 
 __all__ = [
@@ -101,9 +101,27 @@ class Transactions:
         elif method == "CANCEL":
             tx.cancels = self._invite_of(request)
         tx.begin(now)
+        self._forget_oldest(now)
+        return tx
+
+    def answer(self, request: Request, response: Response, flow: Flow, now: float) -> None:
+        """Send the final answer to a new request that is no INVITE, and repeat it as it must be.
+
+        The same as `receive_request` and `respond`, for an answer that is there at once: no
+        transaction is made for the moment between the two, so no cap applies.
+        """
+        if request is not self._new and self.seen(request, flow, now):
+            return
+        self._new, key = None, self._new_key
+        flow, data = reply_flow(request, flow), response.encode()
+        self._room.send(flow, data)
+        if flow.transport == "UDP":
+            keep_answer(self._room, key, flow, data, now)
+            self._forget_oldest(now)
+
+    def _forget_oldest(self, now: float) -> None:
         if len(self._answered) > self._most_answered:
             self._room.lanes["timer J"].expire_oldest(now)
-        return tx
 
     def absorb_ack(self, request: Request, flow: Flow, now: float) -> bool:
         """Take the ACK of a failed INVITE; False: it is that of a 2xx, which its dialog takes."""

@@ -13,9 +13,9 @@ from appliance.sip.uri import SipUri, parse_uri
 
 __all__ = ["Header", "Message", "Request", "Response"]
 
-_TO_TAG = AT["To"] + 7
+_TO_TAG = AT["To"] + 8
 _LENGTH = "Content-Length"
-_COPIED = ("Via", "From", "To", "Call-ID", "CSeq")
+_COPIED: tuple[str, ...] = ("Via", "From", "To", "Call-ID", "CSeq")
 _COPIED_TO_ROUTE = (*_COPIED, "Record-Route")
 _copied_parts = itemgetter(*[AT[name] for name in _COPIED])
 
@@ -89,7 +89,10 @@ class Request(Message):
         """
         if reason is None:
             reason = reason_of(status)
+        wanted = _COPIED
         plain = self._plain
+        if self.method == "INVITE" and 100 < status < 300 and self.first("Record-Route"):
+            wanted, plain = _COPIED_TO_ROUTE, None
         if plain is not None:
             tag = "" if to_tag is None or plain[_TO_TAG] is not None else f";tag={to_tag}"
             response = Response(status, reason, [], body)
@@ -97,7 +100,6 @@ class Request(Message):
             return response
         if to_tag is not None and self._is_tagged():
             to_tag = None
-        wanted = _COPIED_TO_ROUTE if self.method == "INVITE" and 100 < status < 300 else _COPIED
         copied = [header for header in self.headers if header[0] in wanted]
         if to_tag is not None:
             copied = [_tagged(header, to_tag) for header in copied]

@@ -58,6 +58,7 @@ Service-Route Supported Unsupported Via Warning
 )
 """Fields whose value is a comma-separated list; in all others a comma is just a comma."""
 
+NAMES = frozenset(FULL)
 _LOWER = {name.lower(): name for name in FULL} | COMPACT
 KNOWN = {
     spelling: name

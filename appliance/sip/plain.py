@@ -27,24 +27,24 @@ MAX_HEADERS = 100
 """Header lines: calls through many proxies have about 60."""
 
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"
-_TEXT = r"(?! )[ -~\x80-\uffff]*+(?<! )"
-_QUOTED = r'"([ !#-\[\]-~\x80-\uffff]*+)"'
-_PORT = r"(?::([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
-_HOST_PORT = rf"([A-Za-z0-9.\-]++){_PORT}"
+_TEXT = r"[ -~\x80-\uffff]*+"
+_NAME = rf"""(?:"([ !#-\[\]-~\x80-\uffff]*+)" ?|({_TOKEN}) )?"""
+_PORT = r"(?::(?!6[5-9][0-9]{3}|[7-9][0-9]{4})([0-9]{1,5}+))?"
+_HOST_PORT = rf"([A-Za-z0-9.\-]++|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT}"
 _URI = rf"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$,]++)@)?{_HOST_PORT}(;[A-Za-z0-9\-_.!~*+:=;]++)?"
-_PARTY = rf"(?:{_QUOTED} ?)?<{_URI}>(?:;tag=({_TOKEN}))?"
+_PARTY = rf"{_NAME}<{_URI}>(?:;tag=({_TOKEN}))?"
 _INSTANCE = r'"<urn:uuid:[0-9A-Fa-f\-]++>"'
 _PARAMS = r"[A-Za-z0-9\-.!%*_+~:=;]"
-
 _BRANCH = rf"(?!z9hG4bK[;\r])({_TOKEN})"
+_PATH = rf"(?:(;rport)?;branch={_BRANCH}(;rport)?(?=\r)|(;[A-Za-z0-9\-.!%*_+~:=;\[\]]++))"
 
 _CAPTURED = {
-    "Via": rf"SIP/2\.0/(UDP|TCP|TLS) {_HOST_PORT}(;rport)?;branch={_BRANCH}(;rport)?",
+    "Via": rf"SIP/2\.0/(UDP|TCP|TLS) {_HOST_PORT}{_PATH}",
     "From": _PARTY,
     "To": _PARTY,
     "Call-ID": r"[!-+\--:<-~]++",
     "CSeq": r"([0-9]{1,9}) ([A-Z]++)",
-    "Contact": rf"(?:{_QUOTED} ?)?<{_URI}>(;{_PARAMS}++(?:{_INSTANCE}{_PARAMS}*+)?)?",
+    "Contact": rf"{_NAME}<{_URI}>(;{_PARAMS}++(?:{_INSTANCE}{_PARAMS}*+)?)?",
     "Max-Forwards": r"[0-9]{1,2}",
     "Expires": r"[0-9]{1,9}",
     "Content-Length": r"[0-9]{1,5}",
@@ -53,9 +53,10 @@ _CAPTURED = {
     "Content-Type": r"[a-z/\-]++",
 }
 """Headers that are read from the match; a second line of one makes the message not plain."""
-_STRICT = ("Require", "Proxy-Require", "Record-Route", "Accept", "Content-Encoding")
-"""Headers whose mere presence asks for the strict way."""
 _REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
+_KNOWN = "|".join(name for name in FULL if name not in _CAPTURED)
+_UNKNOWN = rf"(?=[!-~])(?!(?i:{'|'.join(FULL)}|[a-z])[ \t]*:){_TOKEN}"
+"""A name nobody registered, in no spelling of one that is."""
 _START = rf"(?:([A-Z]++) ({_URI}) SIP/2\.0|SIP/2\.0 ([1-6][0-9][0-9]) ([ -~\x80-\uffff]*+))\r\n"
 
 METHOD, URI, STATUS, REASON = 0, 1, 7, 8
@@ -72,15 +73,16 @@ def _pattern() -> str:
         if name in _REQUIRED:
             required.append(rf"(?({place + 1})|(?!))")
         place += 1 + re.compile(value).groups
-    others = "|".join(name for name in FULL if name not in _CAPTURED and name not in _STRICT)
-    lines.append(rf"(?:{others}|X-[A-Za-z0-9\-]++): {_TEXT}")
+    lines.append(rf"(?:{_KNOWN}|{_UNKNOWN}): {_TEXT}")
     return rf"{_START}(?:(?:{'|'.join(lines)})\r\n){{0,{MAX_HEADERS}}}{''.join(required)}\r\n"
 
 
 _match = re.compile(_pattern()).fullmatch
 _VIA, _CONTACT, _CSEQ = AT["Via"], AT["Contact"], AT["CSeq"]
-_parameters = itemgetter(URI + 5, AT["From"] + 6, AT["To"] + 6, _CONTACT + 6, _CONTACT + 7)
-_NONE = (None,) * 5
+_parameters = itemgetter(
+    *(URI + 5, _VIA + 7, AT["From"] + 7, AT["To"] + 7, _CONTACT + 7, _CONTACT + 8)
+)
+_NONE = (None,) * 6
 
 
 def match_plain(text: str) -> Groups | None:
@@ -96,7 +98,7 @@ def method_of(groups: Groups) -> str:
 
 
 def has_parameters(groups: Groups) -> bool:
-    """Tell whether an address has parameters: the pattern has not looked at their shape."""
+    """Tell whether there are parameters whose shape the pattern has not looked at."""
     found: tuple[str | None, ...] = _parameters(groups)
     return found != _NONE
 
@@ -109,25 +111,28 @@ def read_target(groups: Groups) -> SipUri:
 
 def read_via(groups: Groups) -> Via:
     """Return the only Via."""
-    transport, host, port, early, branch, late = groups[_VIA + 1 : _VIA + 7]
-    params = {"branch": branch, "rport": None} if early or late else {"branch": branch}
+    transport, host, port, early, branch, late, others = groups[_VIA + 1 : _VIA + 8]
+    if others:
+        params = parameters(others)
+    else:
+        params = {"branch": branch, "rport": None} if early or late else {"branch": branch}
     return Via(transport, host, int(port) if port else None, params)
 
 
 def read_party(groups: Groups, at: int) -> NameAddr:
     """Return From or To, from their place."""
-    display, scheme, user, host, port, params, tag = groups[at + 1 : at + 8]
+    quoted, word, scheme, user, host, port, params, tag = groups[at + 1 : at + 9]
     uri = _uri(scheme, user, host, port, params)
-    return NameAddr(display or "", uri, {"tag": tag} if tag else NO_PARAMS)
+    return NameAddr(quoted or word or "", uri, {"tag": tag} if tag else NO_PARAMS)
 
 
 def read_contacts(groups: Groups) -> tuple[NameAddr, ...]:
     """Return the only Contact, or nothing."""
     if groups[_CONTACT] is None:
         return ()
-    display, scheme, user, host, port, params, further = groups[_CONTACT + 1 : _CONTACT + 8]
+    quoted, word, scheme, user, host, port, params, further = groups[_CONTACT + 1 : _CONTACT + 9]
     uri = _uri(scheme, user, host, port, params)
-    return (NameAddr(display or "", uri, parameters(further) if further else NO_PARAMS),)
+    return (NameAddr(quoted or word or "", uri, parameters(further) if further else NO_PARAMS),)
 
 
 def read_cseq(groups: Groups) -> CSeq:

@@ -134,14 +134,14 @@ def parameters(text: str) -> Mapping[str, str | None]:
         name, equals, value = piece.partition("=")
         name = name.rstrip().lower()
         if not _is_token(name):
-            malformed("Bad parameter name")
+            malformed("Bad parameter")
         params.setdefault(name, _parameter_value(value.lstrip()) if equals else None)
     return params
 
 
 def _parameter_value(value: str) -> str:
     if not _is_plain_value(value) and not is_quoted(value):
-        malformed("Bad parameter value")
+        malformed("Bad parameter")
     return value
 
 

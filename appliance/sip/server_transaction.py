@@ -93,7 +93,9 @@ class ServerTransaction(Transaction):
 
     def _keep_answer(self, now: float, message: Message | None) -> None:
         if self.flow.transport == "UDP":
-            self._room.lanes["timer J"].add(_Answered(self), now)
+            del self._room.servers[self._key]
+            if self._last is not None:
+                keep_answer(self._room, self._key, self.flow, self._last, now)
         else:
             self.step("timer J", now)
 
@@ -106,16 +108,20 @@ class _Answered(Transaction):
 
     __slots__ = ("_last",)
 
-    def __init__(self, tx: ServerTransaction) -> None:
-        self._room = room = tx._room
-        self.state, self._rows = tx.state, tx._rows
-        self._key = key = tx._key
-        self._shelf = room.answered
+    def __init__(self, room: Room, key: str, flow: Flow, last: bytes) -> None:
+        self._room = room
+        self.state, self._rows = "completed", _COMPLETED
+        self._key = key
+        self._shelf = shelf = room.answered
         self._timers = None
-        self._last = tx._last
-        self.flow = tx.flow
-        del room.servers[key]
-        room.answered[key] = self
+        self._last = last
+        self.flow = flow
+        shelf[key] = self
+
+
+def keep_answer(room: Room, key: str, flow: Flow, last: bytes, now: float) -> None:
+    """Repeat the final answer to a non-INVITE request until timer J, over UDP."""
+    room.lanes["timer J"].add(_Answered(room, key, flow, last), now)
 
 
 _ACTS: Mapping[Do, Act] = {
@@ -128,3 +134,4 @@ _ACTS: Mapping[Do, Act] = {
 }
 _INVITE = program(INVITE_SERVER, _ACTS)
 _OTHER = program(SERVER, _ACTS)
+_COMPLETED = _OTHER["completed"]

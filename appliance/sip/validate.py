@@ -40,30 +40,30 @@ def check_request(
     answered: whoever catches its error drops it.
     """
     plain, method = request.plain, request.method
-    if plain is not None:
-        if has_parameters(plain):
-            _ = request.target, request.from_, request.to, request.contacts
-        named = method_of(plain)
-    else:
+    if plain is None:
+        _check_once(request)
+    if plain is None or has_parameters(plain):
         _check_shape(request)
-        named = request.cseq.method
     if method not in methods:
         raise RemoteError(501, f"{method} is unknown here")
-    if named != method:
+    if (request.cseq.method if plain is None else method_of(plain)) != method:
         malformed("CSeq names another method")
     if plain is None:
-        _check_unusual(request, supported)
+        _check_target(request)
+    if request.first("Require") is not None and method not in ("ACK", "CANCEL"):
+        _check_extensions(request, supported)
     if request.body or method == "INVITE":
         _check_body(request)
 
 
 def _check_shape(request: Request) -> None:
-    """Make sure that what every answer copies is there once, and all we act on can be read."""
-    _check_once(request)
+    """Make sure that what every answer copies, and all we act on, can be read."""
     if request.via.branch == _BARE_COOKIE:
         malformed("The branch names no transaction")
     _ = request.from_, request.to, request.call_id, request.cseq
     _ = request.max_forwards, request.contacts
+    if request.plain is not None:
+        _ = request.target
 
 
 def _check_once(message: Message) -> None:
@@ -74,13 +74,6 @@ def _check_once(message: Message) -> None:
         if names.count(name) > 1:
             malformed(f"{name} is there twice")
     _ = message.vias
-
-
-def _check_unusual(request: Request, supported: frozenset[str]) -> None:
-    """Check what a plain request cannot get wrong."""
-    _check_target(request)
-    if request.method not in ("ACK", "CANCEL"):
-        _check_extensions(request, supported)
 
 
 def _check_target(request: Request) -> None:
@@ -96,8 +89,6 @@ def _check_target(request: Request) -> None:
 
 
 def _check_extensions(request: Request, supported: frozenset[str]) -> None:
-    if request.first("Require") is None:
-        return
     unknown = [name for name in request.values("Require") if name and name not in supported]
     if unknown:
         headers = (("Unsupported", ", ".join(unknown)),)
@@ -132,12 +123,11 @@ def check_response(response: Response) -> bool:
     More than one Via means it was meant for another element (RFC 3261, section 8.1.3.3).
     """
     try:
-        if (plain := response.plain) is not None:
-            if has_parameters(plain):
-                _ = response.from_, response.to, response.contacts
-            return True
-        _check_once(response)
-        _ = response.from_, response.to, response.call_id, response.cseq, response.contacts
+        plain = response.plain
+        if plain is None:
+            _check_once(response)
+        if plain is None or has_parameters(plain):
+            _ = response.from_, response.to, response.call_id, response.cseq, response.contacts
         return len(response.vias) == 1
     except RemoteError:
         return False
