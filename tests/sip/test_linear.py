@@ -65,6 +65,9 @@ SHAPES: dict[str, tuple[Callable[[str], object], Callable[[int], str]]] = {
     "short lines": (read, lambda n: START + "a\r\n" * (n // 3)),
     "colons": (read, lambda n: PLAIN + ":" * n + "\r\n\r\n"),
     "a long plain line": (read, lambda n: PLAIN + "Subject: " + "a" * n + "\x01\r\n\r\n"),
+    "plain lines": (read, lambda n: PLAIN + "Subject: a\r\n" * (n // 12) + "\x01\r\n\r\n"),
+    "unknown lines": (read, lambda n: PLAIN + "Zz-Top: a\r\n" * 90 + "a" * (n - 1000) + "\r\n\r\n"),
+    "names nobody knows": (read, lambda n: PLAIN + "Content-" * (n // 8) + ": a\r\n\r\n"),
     "plain text of blanks": (read, lambda n: PLAIN + "Subject: a" + " " * n + "\r\n\r\n"),
     "a long plain user": (read, lambda n: PLAIN + "Contact: <sip:" + "a" * n + ">x\r\n\r\n"),
     "plain parameters": (
