@@ -216,9 +216,7 @@ class Switchboard:
         if response.status in (401, 503):
             self._send(request, flow, response)
             return
-        tx = self._transactions.receive_request(request, flow, now)
-        if tx is not None:
-            tx.respond(response, now)
+        self._transactions.answer(request, response, flow, now)
 
     def _options(self, request: Request, flow: Flow, now: float) -> None:
         response = request.response(200, to_tag=stateless_tag(request))
