@@ -23,8 +23,9 @@ MAX_VIAS = 70
 
 _LENGTH = AT["Content-Length"]
 _VERSION = "SIP/2.0"
-_content_lengths = re.compile(
-    rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
+_folds_and_lengths = re.compile(
+    rb"\n(?:([ \t])|(?:[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[Ll][Ee][Nn][Gg][Tt][Hh]|[Ll])"
+    rb"[ \t]*:[ \t]*([^\r\n]*))"
 ).findall
 _line_breaks = re.compile(rb"(?:\r\n)*").match
 _SALVAGED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
@@ -241,6 +242,9 @@ class StreamFramer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take what the connection read; return each message that is whole now, raw."""
+        if not self._buffer and not self.broken and _is_whole(data):
+            self._breaks = 0
+            return [data]
         messages: list[bytes] = []
         self._buffer += data
         while not self.broken and (message := self._next()) is not None:
@@ -285,14 +289,24 @@ class StreamFramer:
         self._whole = len(self._buffer) if end < 0 else end + 4
 
 
+def _is_whole(data: bytes) -> bool:
+    """Tell whether one read brought exactly one message, as most do."""
+    end = data.find(b"\r\n\r\n")
+    if not 0 < end <= MAX_HEAD or data[:2] == b"\r\n":
+        return False
+    length = _framed_length(data[:end])
+    return length == len(data) - end - 4 and length <= MAX_BODY
+
+
 def _framed_length(head: bytes) -> int | None:
     """Return Content-Length, 0 without one (RFC 3261, 18.3, wants it there), None for a lie."""
-    if b"\r\n " in head or b"\r\n\t" in head:
+    found = _folds_and_lengths(head)
+    if any(fold for fold, _ in found):
         head = head.replace(b"\r\n ", b"  ").replace(b"\r\n\t", b"  ")
-    lengths = _content_lengths(head)
-    if not lengths:
+        found = _folds_and_lengths(head)
+    if not found:
         return 0
-    text = lengths[0].strip()
-    if len(lengths) > 1 or not text.isdigit() or len(text) > scan.LONGEST_NUMBER:
+    text = found[0][1].strip()
+    if len(found) > 1 or not text.isdigit() or len(text) > scan.LONGEST_NUMBER:
         return None
     return int(text)
