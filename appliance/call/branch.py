@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from appliance.call.context import ALLOW, CallContext, contact_uri
 from appliance.call.leg import SDP, Asked, Leg, LegOwner
@@ -33,8 +34,7 @@ class BranchOwner(LegOwner, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(msgspec.Struct, frozen=True):
     """What every phone rung for one call is sent."""
 
     call_id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 import msgspec
@@ -38,8 +37,7 @@ class CallState(Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(msgspec.Struct, frozen=True):
     """The authenticated caller, as the callee is shown it."""
 
     extension: str

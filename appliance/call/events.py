@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from appliance.call.record import MediaCounters
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneAnswer:
+class ZoneAnswer(msgspec.Struct, frozen=True):
     """The outcome of one `ProbeZone`."""
 
     zone: str
@@ -22,8 +21,7 @@ class ZoneAnswer:
     """Seconds from sending OPTIONS to its final answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayEnded:
+class RelayEnded(msgspec.Struct, frozen=True):
     """A dropped relay's last counters: packets received from side a and from side b."""
 
     key: str
@@ -31,16 +29,14 @@ class RelayEnded:
     from_b: MediaCounters
 
 
-@dataclass(frozen=True, slots=True)
-class RelayFailed:
+class RelayFailed(msgspec.Struct, frozen=True):
     """A relay could not be opened (port taken, address gone)."""
 
     key: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RelaySilent:
+class RelaySilent(msgspec.Struct, frozen=True):
     """Neither side of a relay has sent anything for `seconds`."""
 
     key: str

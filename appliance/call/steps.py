@@ -6,13 +6,13 @@ A plan is a generator, `Plan`, and so reads from top to bottom; it has no clock 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+
+import msgspec
 
 from appliance.sip.flow import Flow
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """One phone to ring."""
 
     uri: str
@@ -23,8 +23,7 @@ class Target:
     """Whose phone it is, for the record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
+class Ring(msgspec.Struct, frozen=True):
     """Ring all targets at once; the first answer wins."""
 
     targets: tuple[Target, ...]
@@ -32,8 +31,7 @@ class Ring:
     """Seconds until nobody has answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """Give the caller a final answer; the plan ends."""
 
     status: int
@@ -44,8 +42,7 @@ class Reject:
 Step = Ring | Reject
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How a step ended."""
 
     word: str

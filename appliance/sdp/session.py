@@ -6,8 +6,9 @@ section, which is always the RFC's when written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, cast
+
+import msgspec
 
 from appliance.errors import RemoteError
 
@@ -41,8 +42,7 @@ class Line(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """The o= line: who wrote the description, and which revision it is."""
 
     session_id: int
@@ -90,8 +90,7 @@ class Attributed:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Media(Attributed):
+class Media(Attributed, msgspec.Struct, frozen=True):
     """One m-line and what belongs to it."""
 
     kind: str
@@ -134,8 +133,7 @@ class Media(Attributed):
         return self.protocol.upper().endswith(("/SAVP", "/SAVPF"))
 
 
-@dataclass(frozen=True, slots=True)
-class Session(Attributed):
+class Session(Attributed, msgspec.Struct, frozen=True):
     """A whole description."""
 
     origin: Origin

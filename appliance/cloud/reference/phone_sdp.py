@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from appliance.errors import RemoteError
 from appliance.sdp.crypto import CryptoAttribute, KeyParameter, read_crypto
