@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Folders whose tests need neither sockets nor waiting.
-PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/torture)
+PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/bundle \
+	tests/torture)
 TEST_PACKAGES := baresip iproute2 kamailio nftables sip-tester tcpdump tshark
 BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \
 	libc6-dev libssl-dev openssl sip-tester sqlite3
@@ -48,7 +49,7 @@ check: setup ## style, types, import rules and the pure tests, in half a minute
 
 test: check ## every test; as root also those with namespaces and real phones
 	@.ci/packages $(TEST_PACKAGES)
-	@$(BIN)/python -m pytest tests $(PURE:%=--ignore=%)
+	@.ci/test $(PURE:%=--ignore=%)
 
 format: setup ## put the code into the project's form
 	@$(BIN)/ruff format .
