@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -94,7 +95,7 @@ def check_answer(offer: Session, answer: Session) -> Session:
     if len(answer.media) != len(offer.media):
         raise RemoteError(488, "the answer has another number of m-lines than the offer")
     pairs = zip(offer.media, answer.media, strict=True)
-    media = tuple(_checked(offer, offered, answer, answered) for offered, answered in pairs)
+    media = tuple([_checked(offer, offered, answer, answered) for offered, answered in pairs])
     if any(line.port for line in offer.media) and not any(line.port for line in media):
         raise RemoteError(488, "the answer refuses every stream")
     return replace(answer, media=media)
@@ -113,13 +114,15 @@ def relayed(
     """
     first = next(iter(local.values()), ("0.0.0.0", 0))[0]
     media = tuple(
-        _relayed_media(session, line, local.get(index), first, policy)
-        for index, line in enumerate(session.media)
+        [
+            _relayed_media(session, line, local.get(index), first, policy)
+            for index, line in enumerate(session.media)
+        ]
     )
     return Session(
         origin=replace(origin, address=first),
         connection=first,
-        lines=tuple(line for line in session.lines if line.letter == "b"),
+        lines=tuple([line for line in session.lines if line.letter == "b"]),
         attributes=_shown(session.attributes, keys=False),
         media=media,
     )
@@ -228,7 +231,7 @@ def _relayed_media(
         media,
         port=port,
         connection=None if address == first else address,
-        lines=tuple(line for line in media.lines if line.letter in "ib"),
+        lines=tuple([line for line in media.lines if line.letter in "ib"]),
         attributes=_shown(media.attributes, keys=policy != "off"),
     )
     direction = _direction(session, media)
@@ -237,11 +240,14 @@ def _relayed_media(
 
 
 def _shown(attributes: tuple[Attribute, ...], keys: bool) -> tuple[Attribute, ...]:
+    # A tuple of a list: half the time of a tuple of a generator, here and wherever it is done.
     return tuple(
-        attribute
-        for attribute in attributes
-        if attribute.name not in _HIDDEN
-        and (attribute.name != "crypto" or (keys and has_known_suite(attribute.value or "")))
+        [
+            attribute
+            for attribute in attributes
+            if attribute.name not in _HIDDEN
+            and (attribute.name != "crypto" or (keys and has_known_suite(attribute.value or "")))
+        ]
     )
 
 
@@ -282,6 +288,15 @@ def _literal(text: str | None) -> str | None:
     """Return an address in its one spelling, None for 0.0.0.0; RemoteError(488) for no unicast."""
     if text is None:
         raise RemoteError(488, "SDP: a stream without c= line")
+    return _spelled(text)
+
+
+@lru_cache(maxsize=4096)
+def _spelled(text: str) -> str | None:
+    """Do the work of `_literal`; remembered, as one call asks five times for two addresses.
+
+    What is no address raises and is not remembered, so an entry is short.
+    """
     try:
         address = ipaddress.ip_address(text)
     except ValueError as error:

@@ -21,6 +21,8 @@ MEDIA_LIMIT = 16
 FORMAT_LIMIT = 128
 """Formats of one m-line; RTP has no more payload types."""
 
+_NO_LINE = "SDP: a line that is not <letter>=<value>"
+
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 
@@ -151,18 +153,16 @@ class Session(Attributed, msgspec.Struct, frozen=True):
         """Read a description; raises RemoteError(400) naming what is wrong with it."""
         sections = _sections(body)
         head = _head(sections[0])
-        return cls(*head, media=tuple(_media(section) for section in sections[1:]))
+        return cls(*head, media=tuple([_media(section) for section in sections[1:]]))
 
     def encode(self) -> bytes:
         """Write it with CRLF line ends and sections in the RFC's order."""
-        before = [line for line in self.lines if line.letter in "iuep"]
-        after = [line for line in self.lines if line.letter in "rzk"]
-        rows = ["v=0", f"o={self.origin}", f"s={self.name}", *_rows(before)]
+        rows = ["v=0", f"o={self.origin}", f"s={self.name}", *_rows(self.lines, "iuep")]
         if self.connection is not None:
             rows.append(f"c={network(self.connection)}")
-        rows += _rows([line for line in self.lines if line.letter == "b"])
+        rows += _rows(self.lines, "b")
         rows += [f"t={time}" for time in self.times]
-        rows += _rows(after)
+        rows += _rows(self.lines, "rzk")
         rows += [f"a={attribute}" for attribute in self.attributes]
         for media in self.media:
             rows += _media_rows(media)
@@ -183,37 +183,41 @@ def network(address: str) -> str:
     return f"IN IP6 {address}" if ":" in address else f"IN IP4 {address}"
 
 
-def _rows(lines: list[Line]) -> list[str]:
-    return [f"{letter}={value}" for letter, value in lines]
+def _rows(lines: tuple[Line, ...], letters: str) -> list[str]:
+    return [f"{letter}={value}" for letter, value in lines if letter in letters]
 
 
 def _media_rows(media: Media) -> list[str]:
     formats = " ".join(media.formats)
-    rows = [f"m={media.kind} {media.port} {media.protocol} {formats}"]
-    rows += _rows([line for line in media.lines if line.letter == "i"])
+    rows = [f"m={media.kind} {media.port} {media.protocol} {formats}", *_rows(media.lines, "i")]
     if media.connection is not None:
         rows.append(f"c={network(media.connection)}")
-    rows += _rows([line for line in media.lines if line.letter != "i"])
+    rows += _rows(media.lines, "bk")
     rows += [f"a={attribute}" for attribute in media.attributes]
     return rows
 
 
-def _sections(body: bytes) -> list[list[Line]]:
-    """Split into the session's section and one for each m-line."""
+def _sections(body: bytes) -> list[list[str]]:
+    """Split into the lines of the session's section and of one for each m-line."""
     if len(body) > BODY_LIMIT:
         raise RemoteError(400, f"SDP: longer than {BODY_LIMIT} bytes")
-    texts = body.decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n")
+    whole = body.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    if "\r" in whole or "\0" in whole:
+        raise RemoteError(400, _NO_LINE)
+    texts = whole.split("\n")
     if len(texts) > LINE_LIMIT:
         raise RemoteError(400, f"SDP: more than {LINE_LIMIT} lines")
-    sections: list[list[Line]] = [[]]
+    section: list[str] = []
+    sections = [section]
     for text in texts:
         if not text:
             continue
-        if text[1:2] != "=" or "\r" in text or "\0" in text:
-            raise RemoteError(400, "SDP: a line that is not <letter>=<value>")
+        if text[1:2] != "=":
+            raise RemoteError(400, _NO_LINE)
         if text[0] == "m":
-            sections.append([])
-        sections[-1].append(Line(text[0], text[2:]))
+            section = []
+            sections.append(section)
+        section.append(text)
     if len(sections) > MEDIA_LIMIT + 1:
         raise RemoteError(400, f"SDP: more than {MEDIA_LIMIT} m-lines")
     return sections
@@ -222,23 +226,23 @@ def _sections(body: bytes) -> list[list[Line]]:
 _Head = tuple[Origin, str, str | None, tuple[Line, ...], tuple[str, ...], tuple[Attribute, ...]]
 
 
-def _head(section: list[Line]) -> _Head:
-    if not section or section[0] != Line("v", "0"):
+def _head(section: list[str]) -> _Head:
+    if not section or section[0] != "v=0":
         raise RemoteError(400, "SDP: it must begin with v=0")
     kept: list[Line] = []
     times: list[str] = []
     attributes: list[Attribute] = []
     single: dict[str, str] = {}
-    for line in section[1:]:
-        letter, value = line
+    for text in section[1:]:
+        letter = text[0]
         if letter == "a":
-            attributes.append(_attribute(value))
+            attributes.append(_attribute(text))
         elif letter == "t":
-            times.append(value)
+            times.append(text[2:])
         elif letter in "iuepbrzk":
-            kept.append(line)
+            kept.append(Line(letter, text[2:]))
         elif letter in "osc" and letter not in single:
-            single[letter] = value
+            single[letter] = text[2:]
         else:
             raise RemoteError(400, f"SDP: unexpected {letter!r} line")
     if "o" not in single:
@@ -249,20 +253,20 @@ def _head(section: list[Line]) -> _Head:
     return origin, name, connection, tuple(kept), tuple(times or ["0 0"]), tuple(attributes)
 
 
-def _media(section: list[Line]) -> Media:
-    kind, port, protocol, formats = _m_line(section[0].value)
+def _media(section: list[str]) -> Media:
+    kind, port, protocol, formats = _m_line(section[0][2:])
     kept: list[Line] = []
     attributes: list[Attribute] = []
     connection: str | None = None
-    for line in section[1:]:
-        letter, value = line
+    for text in section[1:]:
+        letter = text[0]
         if letter == "a":
-            attributes.append(_attribute(value))
+            attributes.append(_attribute(text))
         elif letter in "ibk":
-            kept.append(line)
+            kept.append(Line(letter, text[2:]))
         elif letter == "c":
             # Several c= lines are for layered multicast (RFC 8866, 5.7): only the first counts.
-            connection = connection or _connection(value)
+            connection = connection or _connection(text[2:])
         else:
             raise RemoteError(400, f"SDP: unexpected {letter!r} line after m=")
     return Media(kind, port, protocol, formats, connection, tuple(kept), tuple(attributes))
@@ -281,9 +285,9 @@ def _m_line(value: str) -> tuple[str, int, str, tuple[str, ...]]:
     return words[0], port, words[2], tuple(words[3:])
 
 
-def _attribute(value: str) -> Attribute:
-    name, colon, rest = value.partition(":")
-    return Attribute(name, rest if colon else None)
+def _attribute(text: str) -> Attribute:
+    name, colon, value = text[2:].partition(":")
+    return Attribute(name, value if colon else None)
 
 
 def _connection(value: str) -> str:
