@@ -21,6 +21,8 @@ from appliance.sip.uri import SipUri, parse_uri
 
 Key = TypeVar("Key")
 
+_pack = msgspec.msgpack.Encoder().encode
+
 GONE = -1
 """Connection number of a binding whose connection ended; no flow has it."""
 
@@ -226,8 +228,7 @@ class Location:
                 self._wait(binding)
 
     def _save(self, binding: Binding) -> None:
-        row = msgspec.msgpack.encode(binding)
-        self._emit(SaveBinding(binding.user, binding.contact, row))
+        self._emit(SaveBinding(binding.user, binding.contact, _pack(binding)))
 
 
 def _take_out(index: dict[Key, tuple[Binding, ...]], key: Key, binding: Binding) -> None:

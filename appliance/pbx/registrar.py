@@ -14,6 +14,7 @@ from appliance.pbx.location import Binding, Location
 from appliance.sip.flow import Flow
 from appliance.sip.headers import STAR, NameAddr
 from appliance.sip.message import Header, Request, Response
+from appliance.sip.plain import AT, bare_contact, party_address
 from appliance.sip.uri import SipUri, parse_uri
 
 LONGEST_CONTACT = 1024
@@ -66,8 +67,11 @@ class Registrar:
             if isinstance(user, Response):
                 return user
             self._check_owner(request, user, flow)
-            contacts = request.contacts
-            if contacts:
+            plain = request.plain
+            bare = bare_contact(plain) if plain is not None else None
+            if bare is not None and not self._location.of_user(user.id):
+                self._bind_first(request, user, bare, flow, now)
+            elif contacts := request.contacts:
                 if contacts[0] is STAR:
                     self._remove_all(request, user)
                 else:
@@ -78,11 +82,11 @@ class Registrar:
 
     def _check_owner(self, request: Request, user: User, flow: Flow) -> None:
         """Refuse to touch anybody else's address of record (step 4)."""
-        uri = request.to.uri
-        if not isinstance(uri, SipUri) or uri.user is None:
+        name, host = _owner(request)
+        if name is None:
             raise RemoteError(404, "The address of record names no user")
-        ours = uri.host in self._hosts or uri.host.strip("[]") == flow.local[0]
-        if not ours or self._directory.by_address(uri.user) is not user:
+        ours = host in self._hosts or host.strip("[]") == flow.local[0]
+        if not ours or self._directory.by_address(name) is not user:
             raise RemoteError(403, "The address of record belongs to somebody else")
 
     def _remove_all(self, request: Request, user: User) -> None:
@@ -93,6 +97,30 @@ class Registrar:
             _check_order(request, binding)
         for binding in bindings:
             self._location.remove(binding)
+
+    def _bind_first(
+        self, request: Request, user: User, contact: str, flow: Flow, now: float
+    ) -> None:
+        """Bind a contact without parameters for a user without a phone.
+
+        The same as `_bind`, where nothing is found, nothing comes late and there is room.
+        """
+        _check_length(contact)
+        expires = self._granted(request.expires)
+        if not expires:
+            return
+        binding = Binding(
+            user=user.id,
+            contact=contact,
+            flow=flow,
+            expires_at=now + expires,
+            granted=expires,
+            call_id=request.call_id,
+            cseq=request.cseq.number,
+            user_agent=(request.first("User-Agent") or "")[:LONGEST_TEXT],
+            registered_at=now,
+        )
+        self._location.add(binding)
 
     def _bind(
         self, request: Request, user: User, contacts: tuple[NameAddr, ...], flow: Flow, now: float
@@ -124,6 +152,9 @@ class Registrar:
         wanted = address.expires if address.params else None
         if wanted is None:
             wanted = request.expires
+        return self._granted(wanted)
+
+    def _granted(self, wanted: int | None) -> int:
         policies = self._policies
         if wanted is None or wanted > policies.max_expires:
             return policies.max_expires
@@ -204,9 +235,22 @@ def _uri_text(text: str, address: NameAddr) -> str:
     if not isinstance(address.uri, SipUri):
         raise RemoteError(400, "Only a sip or sips contact can be called")
     uri = text[1 : text.index(">")] if text.startswith("<") else str(address.uri)
-    if len(uri) > LONGEST_CONTACT:
-        raise RemoteError(400, "The contact is too long")
+    _check_length(uri)
     return uri
+
+
+def _check_length(contact: str) -> None:
+    if len(contact) > LONGEST_CONTACT:
+        raise RemoteError(400, "The contact is too long")
+
+
+def _owner(request: Request) -> tuple[str | None, str]:
+    """Return user and host of the address of record; no user for what is no SIP address."""
+    plain = request.plain
+    if plain is not None:
+        return party_address(plain, AT["To"])
+    uri = request.to.uri
+    return (uri.user, uri.host) if isinstance(uri, SipUri) else (None, "")
 
 
 def _identity(address: NameAddr) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from appliance.sip import scan
 from appliance.sip.flow import Flow
 from appliance.sip.headers import Via
 from appliance.sip.message import Request
+from appliance.sip.plain import wants_port
 
 _DEFAULT_PORT = 5060
 
@@ -18,22 +19,31 @@ def note_source(request: Request, flow: Flow) -> None:
     `received` goes in where the address differs from what the sender believes, and together with
     `rport` where he asked for that. `request.via` stays what the sender wrote.
     """
+    plain = request.plain
+    if plain is not None and wants_port(plain) and (text := _noted_plain(request, flow)):
+        request.replace_via(text)
+        return
     via = request.via
     params = via.params
     if "rport" in params:
         host, port = flow.remote
-        line = request.first("Via") or ""
-        if line.endswith(";rport") and "," not in line:  # this and the next save 2 us
-            text = f"{line}={port};received={host}"
-        elif ";rport;" in line and "," not in line:
-            text = f"{line.replace(';rport;', f';rport={port};', 1)};received={host}"
-        else:
-            text = _noted(request, via, {"rport": str(port), "received": host})
+        text = _noted(request, via, {"rport": str(port), "received": host})
     elif "received" in params or via.host.strip("[]") != flow.remote[0]:
         text = _noted(request, via, {"received": flow.remote[0]})
     else:
         return
     request.replace_via(text, via)
+
+
+def _noted_plain(request: Request, flow: Flow) -> str:
+    """Return a plain Via with `rport` filled in; '' where that has been done: saves 3 us."""
+    line = request.first("Via") or ""
+    host, port = flow.remote
+    if line.endswith(";rport"):
+        return f"{line}={port};received={host}"
+    if ";rport;" in line:
+        return f"{line.replace(';rport;', f';rport={port};', 1)};received={host}"
+    return ""
 
 
 def _noted(request: Request, via: Via, source: Mapping[str, str]) -> str:
@@ -48,8 +58,11 @@ def reply_flow(request: Request, flow: Flow) -> Flow:
     Only who asked for `rport` gets the answer at the port he sent from. `maddr` is not followed:
     with it, anybody could point our answers at a third party.
     """
+    plain = request.plain
+    if flow.transport != "UDP" or (plain is not None and wants_port(plain)):
+        return flow
     via = request.via
-    if flow.transport != "UDP" or "rport" in via.params:
+    if "rport" in via.params:
         return flow
     port = via.port or _DEFAULT_PORT
     if port == flow.remote[1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from hmac import compare_digest
 from typing import Literal
 
@@ -48,6 +49,8 @@ class Nonces:
         """The same nonces, the oldest first: a dict finds its first key slower with each removal
         at its head, which made 50 us of this a registration."""
         self._floor = -1
+        self._oldest = -1
+        """When the first of the order was issued; -1: to be looked up."""
         self._checked = 0
 
     def __len__(self) -> int:
@@ -84,7 +87,8 @@ class Nonces:
         """Tell whether this count of a valid nonce was spent before, and spend it."""
         state = self._counts.get(nonce)
         if state is None:
-            self._make_room()
+            if self._oldest < self._checked - self._lifetime or len(self._order) >= self._capacity:
+                self._make_room()
             self._order.append(nonce)
             self._counts[nonce] = count << _WINDOW | 1
             return False
@@ -105,11 +109,12 @@ class Nonces:
         """
         expired, order = self._checked - self._lifetime, self._order
         for _ in range(min(2, len(order))):
-            issued = _issued(order[0])
-            if issued >= expired and len(order) < self._capacity:
+            self._oldest = _issued(order[0])
+            if self._oldest >= expired and len(order) < self._capacity:
                 return
             del self._counts[order.popleft()]
-            self._floor = max(self._floor, issued)
+            self._floor = max(self._floor, self._oldest)
+        self._oldest = -1
 
 
 def _issued(nonce: str) -> int:
@@ -128,7 +133,7 @@ def _hash(algorithm: str, text: str) -> str:
 def count_of(credentials: Credentials) -> int:
     """Return the nonce-count; 1 where the client knows no qop and so may use a nonce once."""
     text = credentials.nc
-    if not text:
+    if not text or text == "00000001":
         return 1
     if len(text) > 8 or not scan.is_hexadecimal(text):
         scan.malformed("Bad nonce-count")
@@ -169,12 +174,19 @@ def _same_resource(signed: str, uri: str) -> bool:
 
 def _response(credentials: Credentials, secret: str, method: str, body: bytes) -> str:
     digest, nonce, qop = HASHES[credentials.algorithm], credentials.nonce, credentials.qop
-    asked = f"{method}:{credentials.uri}"
     if qop == "auth-int":
-        asked = f"{asked}:{digest(body).hexdigest()}"
-    asked = digest(asked.encode()).hexdigest()
+        whole = f"{method}:{credentials.uri}:{digest(body).hexdigest()}"
+        asked = digest(whole.encode()).hexdigest()
+    else:
+        asked = _asked(credentials.algorithm, method, credentials.uri)
     counted = f"{credentials.nc}:{credentials.cnonce}:{qop}:" if qop else ""
     return digest(f"{secret}:{nonce}:{counted}{asked}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _asked(algorithm: str, method: str, uri: str) -> str:
+    """Return the hash of what is asked: all phones that register ask the same."""
+    return _hash(algorithm, f"{method}:{uri}")
 
 
 def challenge(

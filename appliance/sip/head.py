@@ -318,10 +318,11 @@ class Head:
         name = _settable(name, value)
         self._hold([(name, value), *self.headers])
 
-    def replace_via(self, text: str, via: Via) -> None:
-        """Write `text`, which begins with `via`, in place of the top Via line.
+    def replace_via(self, text: str, via: Via | None = None) -> None:
+        """Write `text` in place of the top Via line; `via` is what is read there from now on.
 
-        All else that was parsed stays remembered: every request over UDP passes here.
+        Without it that stays what the sender wrote. All else that was parsed stays remembered:
+        every request over UDP passes here.
         """
         if self._plain is not None:
             self._plain[_VIA] = text
@@ -332,7 +333,8 @@ class Head:
             self._index["Via"] = text
         if self._rest is not None:
             self._rest.pop("vias", None)
-        self._via = via
+        if via is not None:
+            self._via = via
 
     def remove(self, name: str) -> None:
         """Drop every line of a header; harmless where there is none."""

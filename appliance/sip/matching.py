@@ -11,6 +11,7 @@ from appliance.sip.flow import Flow, host_port
 from appliance.sip.identifiers import MAGIC_COOKIE, Identifiers
 from appliance.sip.machine import MergeKey, Room
 from appliance.sip.message import Request, Response
+from appliance.sip.plain import path_key
 from appliance.sip.retransmission import Retransmission
 from appliance.sip.server_transaction import ServerTransaction, ServerUser, keep_answer
 from appliance.sip.timers import TIMEOUT, TimerQueue
@@ -212,10 +213,14 @@ def server_key(request: Request, method: str = "") -> str:
 
     `method` looks for another one's: that of the INVITE which a CANCEL is about.
     """
-    via = request.via
     method = method or request.method
     if method == "ACK":
         method = "INVITE"
+    if (plain := request.plain) is not None:
+        branch, sender = path_key(plain)
+        if branch is not None and branch.startswith(MAGIC_COOKIE) and len(branch) > 7:
+            return f"{branch} {sender} {method}"
+    via = request.via
     branch = via.params.get("branch") or ""
     if len(branch) > 7 and (branch.startswith(MAGIC_COOKIE) or branch[:7].lower() == _COOKIE):
         return f"{branch} {via.host.lower()}:{via.port} {method}"

@@ -91,6 +91,30 @@ def match_plain(text: str) -> Groups | None:
     return None if match is None else list(match.groups())
 
 
+def bare_contact(groups: Groups) -> str | None:
+    """Return the URI of a Contact that is nothing but a URI in brackets; None for any other."""
+    text: str | None = groups[_CONTACT]
+    if text is None or text[0] != "<" or groups[_CONTACT + 7] or groups[_CONTACT + 8]:
+        return None
+    return text[1:-1]
+
+
+def party_address(groups: Groups, at: int) -> tuple[str | None, str]:
+    """Return user and host of From or To, from their place."""
+    return groups[at + 4], groups[at + 5].lower()
+
+
+def wants_port(groups: Groups) -> bool:
+    """Tell whether Via surely has an empty `rport`; where it has unusual parameters it may."""
+    return bool(groups[_VIA + 4] or groups[_VIA + 6])
+
+
+def path_key(groups: Groups) -> tuple[str | None, str]:
+    """Return Via's branch, and host and port as one text; no branch where others come with it."""
+    port = groups[_VIA + 3]
+    return groups[_VIA + 5], f"{groups[_VIA + 2].lower()}:{int(port) if port else None}"
+
+
 def method_of(groups: Groups) -> str:
     """Return the method that CSeq names."""
     method: str = groups[_CSEQ + 2]

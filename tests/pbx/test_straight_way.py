@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from appliance.sip.flow import Flow, Transport
@@ -10,6 +11,7 @@ from appliance.sip.identifiers import CountedIdentifiers
 from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
 from appliance.sip.timers import TIMEOUT, TimerQueue
+from tests.pbx.office import DOMAIN, Office, Phone
 
 SERVER = ("192.0.2.254", 5060)
 
@@ -76,3 +78,49 @@ def test_answers_at_once_are_bounded_as_all_are() -> None:
         for number in range(10):
             door.comes(door is doors[0], f"SIP/2.0/UDP h;branch=z9hG4bK{number}", float(number))
         assert len(door.transactions) <= 4
+
+
+class UnusualPhone(Phone):
+    """A phone whose requests are read in the general way."""
+
+    def request(self, *lines: str, method: str = "REGISTER") -> Request:
+        """Return a request that is no match of the plain pattern any more."""
+        request = super().request(*lines, method=method)
+        request.set("Call-ID", request.call_id)
+        assert request.plain is None
+        return request
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Contact: <sip:1001@192.0.2.1:5060>", "Expires: 60"),
+        ("Contact: <sip:1001@192.0.2.1>",),
+        ("Contact: <sips:192.0.2.1:5060>", "Expires: 99999", "User-Agent: Desk 1"),
+        ("Contact: <sip:1001@Phone.Example:5060>", "Expires: 5"),
+        ("Contact: <sip:1001@192.0.2.1:5060>", "Expires: 0"),
+        ("Contact: <sip:1001@192.0.2.1:5060;transport=udp>", "Expires: 60"),
+        ('Contact: "A" <sip:1001@192.0.2.1:5060>', "Expires: 60"),
+        ("Contact: <sip:1001@192.0.2.1:5060>;expires=90;q=0.5",),
+        (f"Contact: <sip:{'1' * 1020}@a>", "Expires: 60"),
+        ("Expires: 60",),
+    ],
+)
+@pytest.mark.parametrize(
+    "to",
+    [
+        *(f"<sip:1001@{DOMAIN}>", "<sip:al@EXAMPLE.com:5060>", "<sip:1001@192.0.2.254>"),
+        *(f"<sip:1002@{DOMAIN}>", f"<sip:{DOMAIN}>", "<sip:1001@elsewhere.example>"),
+    ],
+)
+def test_a_plain_registration_is_any_registration(lines: tuple[str, ...], to: str) -> None:
+    seen = []
+    for kind in (Phone, UnusualPhone):
+        office = Office()
+        phone = kind(office)
+        phone.to = to
+        answers = [phone.register(*lines), phone.register(*lines)]
+        bindings = [msgspec.to_builtins(binding) for binding in office.location]
+        written = [(answer.status, sorted(answer.headers)) for answer in answers]
+        seen.append((written, bindings, office.saved()))
+    assert seen[0] == seen[1]
