@@ -81,17 +81,14 @@ class Core:
                 self.switchboard.refuse_unread(error.request, flow, error, now)
             return self._take()
         if isinstance(message, Request):
-            self._receive_request(message, flow, now)
+            try:
+                check_request(message)
+                self.switchboard.receive(message, flow, now)
+            except RemoteError as error:
+                self.switchboard.refuse_unread(message, flow, error, now)
         elif check_response(message):
             self.transactions.receive_response(message, flow, now)
         return self._take()
-
-    def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
-        try:
-            check_request(request)
-            self.switchboard.receive(request, flow, now)
-        except RemoteError as error:
-            self.switchboard.refuse_unread(request, flow, error, now)
 
     def expire(self, now: float) -> list[Action]:
         """Do what is due at `now`."""

@@ -50,7 +50,9 @@ class Authentication:
 
         Raises RemoteError(400) for credentials nobody can read.
         """
-        credentials = self._credentials(request)
+        credentials = request.authorization
+        if credentials is not None and not self._answers(credentials):
+            credentials = self._further(request)
         if credentials is None:
             return self._challenge(request, flow, now)
         username = credentials.username
@@ -70,11 +72,8 @@ class Authentication:
             return self._challenge(request, flow, now, stale=True)
         return account.user
 
-    def _credentials(self, request: Request) -> Credentials | None:
-        """Return the credentials for our realm; a phone may show some for other realms too."""
-        first = request.authorization
-        if first is None or self._answers(first):
-            return first
+    def _further(self, request: Request) -> Credentials | None:
+        """Return the credentials for our realm that come behind those for other realms."""
         for text in request.all("Authorization")[1:]:
             credentials = Credentials.parse(text)
             if self._answers(credentials):

@@ -24,6 +24,7 @@ Header = tuple[str, str]
 """Canonical name and raw value (unfolded, stripped)."""
 
 _VIA, _FROM, _TO, _EXPIRES = AT["Via"], AT["From"], AT["To"], AT["Expires"]
+_CALL_ID = AT["Call-ID"]
 
 
 class remembered(Generic[T]):
@@ -172,8 +173,10 @@ class Head:
     def call_id(self) -> str:
         """Return the Call-ID."""
         if self._call_id is None:
-            text = self._required("Call-ID")
-            self._call_id = text if self._plain is not None else check_call_id(text)
+            if self._plain is not None:
+                self._call_id = self._plain[_CALL_ID]
+            else:
+                self._call_id = check_call_id(self._required("Call-ID"))
         return self._call_id
 
     @property
