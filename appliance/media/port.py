@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -258,7 +259,9 @@ def _check(local: Address, remote: Source) -> None:
         raise OSError(errno.EADDRNOTAVAIL, f"{remote[0]} is this machine, not a phone")
 
 
+@lru_cache(maxsize=4096)
 def _literal(host: str) -> IPv4Address | IPv6Address:
+    # Remembered, as a relay asks ten times for a handful of addresses, 2 us each.
     # A name would be looked up by the socket, and every stream would wait for the answer.
     try:
         return ip_address(host)
