@@ -13,10 +13,6 @@ TEST_PACKAGES := baresip iproute2 kamailio nftables sip-tester tcpdump tshark
 BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \
 	libc6-dev libssl-dev openssl sip-tester sqlite3
 
-# Where `make run` keeps a trial's data; not the system's folders.
-export HOLDFAST_DATA ?= $(CURDIR)/var/data
-export HOLDFAST_RUN ?= $(CURDIR)/var/run
-
 .PHONY: help setup demo run test check format bench soak fuzz clean
 
 help: ## this list
@@ -37,8 +33,7 @@ demo: setup ## a site loses its cloud: fifty phones, real audio, a timeline, a v
 	@$(BIN)/holdfast demo $(DEMO)
 
 run: setup ## Holdfast in the foreground with its data in var/
-	@mkdir -p $(HOLDFAST_DATA) $(HOLDFAST_RUN)
-	@$(BIN)/holdfast run $(RUN)
+	@$(BIN)/holdfast --data var/data --run var/run $(RUN) run
 
 check: setup ## style, types, import rules and the pure tests, in half a minute
 	@$(BIN)/ruff check .
