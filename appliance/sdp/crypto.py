@@ -130,13 +130,15 @@ def read_crypto(values: Sequence[str]) -> tuple[CryptoAttribute, ...]:
     Raises RemoteError(488) when any is malformed, when two have the same tag, or when every suite
     is unknown. Unknown suites beside known ones are left out (RFC 4568, 5.1.2).
     """
+    if not values:
+        return ()
     if len(values) > LINES_LIMIT:
         raise _refused(f"more than {LINES_LIMIT} lines")
     attributes = [CryptoAttribute.parse(value) for value in values]
     if len({attribute.tag for attribute in attributes}) < len(attributes):
         raise _refused("the same tag twice")
     known = tuple(attribute for attribute in attributes if attribute.known)
-    if attributes and not known:
+    if not known:
         raise _refused("no suite that we know")
     return known
 

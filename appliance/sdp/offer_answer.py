@@ -76,14 +76,16 @@ def check_offer(
     """
     if before is not None:
         _check_downgrade(before, session)
-    wanted = [index for index, media in enumerate(session.media) if media.port]
-    if not wanted:
-        # All streams ended or none begun: legal, and there is nothing to relay.
-        return ()
-    reasons = [_refusal(session, session.media[index], policy) for index in wanted]
-    if all(reasons):
-        raise RemoteError(488, reasons[0])
-    return tuple(index for index, reason in zip(wanted, reasons, strict=True) if not reason)
+    reasons = {
+        index: _refusal(session, media, policy)
+        for index, media in enumerate(session.media)
+        if media.port
+    }
+    lines = tuple([index for index, reason in reasons.items() if not reason])
+    # With every stream ended, or none begun, an offer is legal and there is nothing to relay.
+    if reasons and not lines:
+        raise RemoteError(488, next(iter(reasons.values())))
+    return lines
 
 
 def check_answer(offer: Session, answer: Session) -> Session:
