@@ -92,9 +92,12 @@ def match_plain(text: str) -> Groups | None:
 
 
 def bare_contact(groups: Groups) -> str | None:
-    """Return the URI of a Contact that is nothing but a URI in brackets; None for any other."""
+    """Return the URI of a Contact that is nothing but a URI in brackets; None for any other.
+
+    Whoever asks has seen `has_parameters` to what the URI may carry.
+    """
     text: str | None = groups[_CONTACT]
-    if text is None or text[0] != "<" or groups[_CONTACT + 7] or groups[_CONTACT + 8]:
+    if text is None or text[0] != "<" or groups[_CONTACT + 8]:
         return None
     return text[1:-1]
 
