@@ -16,6 +16,7 @@ from appliance.call.actions import Action, Relay, SaveRecord, Send
 from appliance.call.events import MediaEvent, RelayEnded, ZoneAnswer
 from appliance.call.record import CallRecord
 from appliance.errors import LocalError, RemoteError
+from appliance.pbx import overview
 from appliance.pbx.survival import Survival, restored_state
 from appliance.pbx.switchboard import Site, Switchboard
 from appliance.pbx.zones import Zones
@@ -166,7 +167,7 @@ class Core:
             "uptime": now - self._started,
             "zones": self._zone_list(arguments, now),
             "transactions": len(self.transactions),
-            **board.status(now),
+            **overview.summary(board, now),
         }
 
     def _zone_list(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
@@ -200,10 +201,10 @@ class Core:
         return msgspec.to_builtins(self.survival.state)  # type: ignore[no-any-return]
 
     def _phones(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return self.switchboard.phones(now)
+        return overview.phones(self.switchboard, now)
 
     def _calls(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return self.switchboard.call_list(now)
+        return overview.calls(self.switchboard)
 
     # -- what goes out ------------------------------------------------------------------------
 

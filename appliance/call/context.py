@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from appliance.bundle import Policies
 from appliance.call.actions import Action
 from appliance.call.ports import PortPool
-from appliance.sip.dialog import Dialogs
+from appliance.sip.dialog import Dialog, Dialogs
 from appliance.sip.flow import Flow, host_port
 from appliance.sip.identifiers import Identifiers
-from appliance.sip.matching import Transactions
-from appliance.sip.message import Request
+from appliance.sip.matching import ServerTransaction, Transactions
+from appliance.sip.message import Request, Response
 from appliance.sip.timers import TimerQueue
-
-if TYPE_CHECKING:
-    from appliance.call.leg import Leg
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER"
 """Methods we take from a phone (RFC 3261, 20.5)."""
+
+
+class InDialog(Protocol):
+    """Takes what comes inside its dialog; `leg.Leg` fulfils it."""
+
+    dialog: Dialog | None
+
+    def learn(self, message: Request | Response, flow: Flow | None = None) -> None:
+        """Note what the phone says it can do, and the flow it says it on."""
+        ...
+
+    def take(self, request: Request, tx: ServerTransaction, now: float) -> None:
+        """Take a request, in order and new."""
+        ...
+
+    def acknowledged(self, ack: Request, now: float) -> None:
+        """Take the ACK of a 2xx."""
+        ...
 
 
 @dataclass(slots=True)
@@ -38,7 +53,7 @@ class CallContext:
     policies: Policies
     domain: str
     site: str
-    legs: Dialogs[Leg] = field(default_factory=Dialogs)
+    legs: Dialogs[InDialog] = field(default_factory=Dialogs)
     """Every dialog of every leg: where in-dialog requests find their call."""
 
 

@@ -106,6 +106,10 @@ class Leg:
         if flow is not None and flow != self.flow and flow.remote[0] == self.flow.remote[0]:
             self.flow = flow
 
+    def take(self, request: Request, tx: ServerTransaction, now: float) -> None:
+        """Hand a request inside the dialog to the call."""
+        self.owner.received(self, request, tx, now)
+
     def close(self) -> None:
         """Forget the dialog and every timer; nothing more is sent by itself."""
         self.ended = True

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
 from zlib import crc32
 
 from appliance.bundle import Bundle, User
 from appliance.call.actions import Action, Notice, Relay, Send
-from appliance.call.call import Call, CallState, Party
-from appliance.call.context import ALLOW, CallContext
+from appliance.call.call import Call, Party
+from appliance.call.context import ALLOW, CallContext, InDialog
 from appliance.call.events import RelayEnded, RelayFailed, RelaySilent
-from appliance.call.leg import Leg
 from appliance.call.ports import PortPool
 from appliance.call.steps import Plan, Reject, Target
 from appliance.errors import RemoteError
@@ -111,7 +109,7 @@ class Switchboard:
         """Serve this site from now on; calls under way keep what they began with."""
         self.site = site
         bundle = site.bundle
-        legs: Dialogs[Leg] = self._context.legs if self._context is not None else Dialogs()
+        legs: Dialogs[InDialog] = self._context.legs if self._context is not None else Dialogs()
         self._context = CallContext(
             timers=self._timers,
             transactions=self._transactions,
@@ -227,7 +225,7 @@ class Switchboard:
 
     # -- dialogs ------------------------------------------------------------------------------
 
-    def _leg(self, request: Request) -> Leg | None:
+    def _leg(self, request: Request) -> InDialog | None:
         if self._context is None:
             return None
         return self._context.legs.find(request)
@@ -250,7 +248,7 @@ class Switchboard:
         leg.learn(request, flow)
         if request.method in ("INVITE", "UPDATE"):
             leg.dialog.refresh_target(request)
-        leg.owner.received(leg, request, tx, now)
+        leg.take(request, tx, now)
 
     def _cancel(self, request: Request, flow: Flow, now: float) -> None:
         tx = self._transactions.receive_request(request, flow, now)
@@ -365,70 +363,10 @@ class Switchboard:
         """Return every relay that must exist."""
         return [relay for call in self.calls.values() for relay in call.media.relays]
 
-    def status(self, now: float) -> dict[str, Any]:
-        """Return the switchboard's part of the status."""
-        bundle = self.site.bundle if self.site is not None else None
-        return {
-            "phones": {
-                "registered": len(self.location),
-                "expected": len(bundle.devices) if bundle else 0,
-            },
-            "users": {
-                "registered": self.location.users(),
-                "total": len(bundle.users) if bundle else 0,
-            },
-            "calls": len(self.calls),
-            "ports": len(self._ports),
-            "bundle": (
-                {"version": bundle.version, "site": bundle.site.id, "issued": bundle.issued}
-                if bundle
-                else None
-            ),
-            "guard": {"banned": self.guard.banned(now)},
-        }
-
-    def phones(self, now: float) -> list[dict[str, Any]]:
-        """Return every registered phone, then every user without one."""
-        if self.site is None:
-            return []
-        rows = []
-        for user in self.site.bundle.users:
-            shown = {"user": user.id, "name": user.name, "extension": user.extension}
-            bindings = self.location.of_user(user.id)
-            rows += [
-                {
-                    **shown,
-                    "registered": True,
-                    "contact": binding.contact,
-                    "transport": binding.flow.transport,
-                    "address": binding.flow.remote[0],
-                    "port": binding.flow.remote[1],
-                    "user_agent": binding.user_agent,
-                    "expires_in": round(binding.expires_at - now),
-                    "reachable": not binding.flow_lost,
-                }
-                for binding in bindings
-            ]
-            if not bindings:
-                rows.append({**shown, "registered": False})
-        return rows
-
-    def call_list(self, now: float) -> list[dict[str, Any]]:
-        """Return the calls that are up now."""
-        return [
-            {
-                "id": call.id,
-                "caller": call.draft.record.caller,
-                "callee": call.draft.record.callee,
-                "answered_by": call.draft.record.answered_by,
-                "state": call.state.value,
-                "started": call.draft.record.started,
-                "answered": call.draft.record.answered,
-                "steps": list(call.draft.record.steps),
-            }
-            for call in self.calls.values()
-            if call.state is not CallState.ENDED
-        ]
+    @property
+    def ports_taken(self) -> int:
+        """Return how many RTP ports are in use."""
+        return len(self._ports)
 
 
 def stateless_tag(request: Request) -> str:

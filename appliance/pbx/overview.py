@@ -1,0 +1,86 @@
+"""What admins are shown of the switchboard: plain maps and lists, nothing that lives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.bundle import User
+from appliance.call.call import Call, CallState
+from appliance.pbx.location import Binding
+from appliance.pbx.switchboard import Switchboard
+
+Row = dict[str, Any]
+
+
+def summary(board: Switchboard, now: float) -> Row:
+    """Return the switchboard's part of the status."""
+    bundle = board.site.bundle if board.site is not None else None
+    told = (
+        {"version": bundle.version, "site": bundle.site.id, "issued": bundle.issued}
+        if (bundle)
+        else None
+    )
+    return {
+        "phones": {
+            "registered": len(board.location),
+            "expected": len(bundle.devices) if bundle else 0,
+        },
+        "users": {
+            "registered": board.location.users(),
+            "total": len(bundle.users) if bundle else 0,
+        },
+        "calls": len(board.calls),
+        "ports": board.ports_taken,
+        "bundle": told,
+        "guard": {"banned": board.guard.banned(now)},
+    }
+
+
+def phones(board: Switchboard, now: float) -> list[Row]:
+    """Return every registered phone, and every user without one, in the bundle's order."""
+    if board.site is None:
+        return []
+    rows: list[Row] = []
+    for user in board.site.bundle.users:
+        bindings = board.location.of_user(user.id)
+        rows += [_phone(user, binding, now) for binding in bindings]
+        if not bindings:
+            rows.append({**_user(user), "registered": False})
+    return rows
+
+
+def calls(board: Switchboard) -> list[Row]:
+    """Return the calls that are up now."""
+    return [_call(call) for call in board.calls.values() if call.state is not CallState.ENDED]
+
+
+def _user(user: User) -> Row:
+    return {"user": user.id, "name": user.name, "extension": user.extension}
+
+
+def _phone(user: User, binding: Binding, now: float) -> Row:
+    return {
+        **_user(user),
+        "registered": True,
+        "contact": binding.contact,
+        "transport": binding.flow.transport,
+        "address": binding.flow.remote[0],
+        "port": binding.flow.remote[1],
+        "user_agent": binding.user_agent,
+        "expires_in": round(binding.expires_at - now),
+        "reachable": not binding.flow_lost,
+    }
+
+
+def _call(call: Call) -> Row:
+    record = call.draft.record
+    return {
+        "id": call.id,
+        "caller": record.caller,
+        "callee": record.callee,
+        "answered_by": record.answered_by,
+        "state": call.state.value,
+        "started": record.started,
+        "answered": record.answered,
+        "steps": list(record.steps),
+    }
