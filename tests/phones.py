@@ -211,6 +211,7 @@ class Bench:
         assert board._context is not None
         assert not len(board._context.legs)
         assert not board._ringing
+        assert not board._callers
 
 
 class Phone:

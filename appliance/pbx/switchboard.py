@@ -91,6 +91,8 @@ class Switchboard:
         self.guard = Guard(emit)
         self.calls: dict[str, Call] = {}
         self._ringing: dict[ServerTransaction, Call] = {}
+        self._callers: dict[Flow, dict[str, Call]] = {}
+        """The ringing calls of each stream connection: 10,000 of them may end at once."""
         self._timers = timers
         self._transactions = transactions
         self._identifiers = identifiers
@@ -287,6 +289,8 @@ class Switchboard:
         call = Call(context, tx, flow, party, dialled, site.survival.mode, now, self._over)
         self.calls[call.id] = call
         self._ringing[tx] = call
+        if flow.reliable:
+            self._callers.setdefault(flow, {})[call.id] = call
         plan = self._refusal(request, site) or self._plan(
             site, caller, site.dialplan.find(dialled), flow
         )
@@ -329,16 +333,24 @@ class Switchboard:
 
     def _over(self, call: Call, finished: bool) -> None:
         """Take a call's end; it is forgotten when its record is finished."""
-        self._ringing.pop(call.caller.invite, None)
+        if self._ringing.pop(call.caller.invite, None) is not None:
+            self._forget_caller(call, call.caller.invite.flow)
         if finished:
             self.calls.pop(call.id, None)
+
+    def _forget_caller(self, call: Call, flow: Flow) -> None:
+        calls = self._callers.get(flow)
+        if calls is not None:
+            calls.pop(call.id, None)
+            if not calls:
+                del self._callers[flow]
 
     # -- news of the world --------------------------------------------------------------------
 
     def lost(self, flow: Flow, now: float) -> None:
         """Take the end of a stream connection: its phones are out of reach until they come back."""
         self.location.lost(flow, now)
-        for call in [call for call in self._ringing.values() if call.caller.flow == flow]:
+        for call in list(self._callers.get(flow, {}).values()):
             call.cancelled(now)
 
     def relay_ended(self, event: RelayEnded, now: float) -> None:
