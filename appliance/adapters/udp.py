@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections import deque
 from time import monotonic
+from typing import Any
 
 from appliance.adapters.addresses import is_numeric, open_datagram
 from appliance.ports import Inbox
@@ -52,6 +53,7 @@ class Datagrams:
         self._inbox = inbox
         self._receive_buffer = receive_buffer
         self._ports: dict[Address, _Port] = {}
+        self._held: list[tuple[Flow, bytes]] | None = None
         self.received = 0
         self.sent = 0
         self.octets_received = 0
@@ -85,22 +87,32 @@ class Datagrams:
         receive = self._inbox.receive
         recvfrom = port.sock.recvfrom
         flows = port.flows
-        count = octets = 0
-        for _ in range(BATCH):
-            try:
-                data, source = recvfrom(LARGEST)
-            except OSError:  # Empty, or an ICMP error that belongs to a datagram sent earlier.
-                break
-            count += 1
-            octets += len(data)
+        batch: list[tuple[bytes, Any]] = []
+        try:
+            for _ in range(BATCH):
+                batch.append(recvfrom(LARGEST))
+        except OSError:  # Empty, or an ICMP error that belongs to a datagram sent earlier.
+            pass
+        self._held = answers = []
+        for data, source in batch:
             if len(data) >= SHORTEST:
                 receive(data, flows.get(source) or port.learn(source), now)
-        self.received += count
-        self.octets_received += octets
+        self._held = None
+        for flow, data in answers:
+            self.send(flow, data)
+        self.received += len(batch)
+        self.octets_received += sum([len(data) for data, _ in batch])
         self._inbox.settled()
 
     def send(self, flow: Flow, data: bytes) -> None:
-        """Send at once, or when the socket has room again; what cannot be sent is counted."""
+        """Send at once, or when the socket has room again; what cannot be sent is counted.
+
+        While a batch is worked off its answers are held: reading, deciding and sending by turns
+        would have the kernel and us push each other out of the processor's caches.
+        """
+        if self._held is not None:
+            self._held.append((flow, data))
+            return
         port = self._ports.get(flow.local) or self._instead(flow)
         if port is None or (flow.remote not in port.flows and not is_numeric(flow.remote[0])):
             self.dropped += 1  # A name would make the kernel's resolver stop the whole loop.
