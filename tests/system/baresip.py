@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.system.network import Host
-from tests.system.tone import heard, write
+from tests.system.tone import heard, loudest, write
 from tests.system.waiting import until
 
 MODULES = ("g711", "srtp", "uuid", "account", "menu", "ctrl_tcp", "aufile", "sndfile")
@@ -137,5 +137,7 @@ class Baresip:
         return self.heard_amount() == before
 
     def trace(self) -> str:
-        """Give the end of the phone's log, with its SIP messages."""
-        return self.log.read_text(errors="replace")[-6000:]
+        """Give the end of the phone's log, with its SIP messages, and what it heard."""
+        files = sorted(self.recordings.glob("dump-*-dec.wav"))
+        heard = (f"{file.name}: {file.stat().st_size} octets, {loudest(file)}" for file in files)
+        return "\n".join([self.log.read_text(errors="replace")[-6000:], *heard])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 RATE = 8000
 """Samples a second of G.711."""
+PACKET = 160
+"""Samples of one RTP packet."""
 HEADER = 44
 """Octets before the samples in a WAV file."""
 
@@ -48,7 +50,26 @@ def share(part: array.array[int], frequency: float) -> float:
     return min(2 * power / (energy * len(part)), 1.0)
 
 
+def presence(part: array.array[int], frequency: float) -> float:
+    """Tell in how many packets' worth of samples a tone is, 0 to 1.
+
+    Packet by packet, since a phone that was late once goes on at another phase.
+    """
+    blocks = [part[at : at + PACKET] for at in range(0, len(part) - PACKET + 1, PACKET)]
+    return sum(share(block, frequency) > 0.7 for block in blocks) / max(len(blocks), 1)
+
+
 def heard(recording: Path, frequency: float, seconds: float = 1.0) -> bool:
     """Tell whether the last `seconds` of a recording are this tone."""
-    part = samples(recording)[-int(seconds * RATE) :]
-    return len(part) >= seconds * RATE and share(part, frequency) > 0.8
+    wanted = int(seconds * RATE) // PACKET * PACKET
+    part = samples(recording)
+    end = len(part) // PACKET * PACKET
+    return end >= wanted and presence(part[end - wanted : end], frequency) > 0.7
+
+
+def loudest(recording: Path) -> str:
+    """Say what the last second of a recording is, for whoever looks into a failure."""
+    part = samples(recording)[-RATE:]
+    found = {tone: presence(part, tone) for tone in range(300, 1300, 10)}
+    best = max(found, key=lambda tone: found[tone])
+    return f"{found[best]:.0%} of the last second's packets at {best} Hz"
