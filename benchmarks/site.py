@@ -37,7 +37,11 @@ def bundle(phones: int) -> dict[str, Any]:
         },
         "zones": [nowhere("primary", 9), nowhere("secondary", 10)],
         "monitoring": {"interval": 1.0, "timeout": 1.0, "misses": 1},
-        "policies": {"max_expires": 3600, "max_calls": 100_000},
+        "policies": {
+            "max_expires": 3600,
+            "max_calls": 100_000,
+            "digest_algorithms": ["MD5"],  # as the peers
+        },
         "users": [user(number) for number in range(phones)],
     }
 
