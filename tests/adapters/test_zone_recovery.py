@@ -51,7 +51,7 @@ def test_a_late_answer_counts_for_the_question_that_is_open(loop: str, tmp_path:
         answer = await bench.ask(tcp(zone.port))
         assert answer.status == 200
         assert answer.rtt is not None
-        assert answer.rtt > 0.2
+        assert answer.rtt > 0.19  # the clock of a loop ticks in milliseconds
         zone.stop()
 
     run(loop, tmp_path, scenario)
