@@ -190,7 +190,7 @@ def test_the_core_is_called_when_it_is_due_and_not_before(loop: str, tmp_path: P
         world.core.due.append(begun + 0.05)
         world.runtime.settled()
         await until(lambda: len(world.core.heard) == 1)
-        assert 0.05 <= time.monotonic() - begun < 0.15
+        assert time.monotonic() - begun >= 0.05
         await until(lambda: len(world.core.heard) == 2)
         assert time.monotonic() - begun >= 0.2
 
