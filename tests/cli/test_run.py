@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_run_and_all_end_together(tmp_path: Path) -> None:
     files = [tmp_path / name for name in "ab"]
     run({file.name: words(STEADY, file) for file in files}, [(file, 1) for file in files])
-    assert _children() == []
+    _until_childless()
 
 
 def test_one_that_dies_is_started_again_and_the_other_is_left_alone(tmp_path: Path) -> None:
@@ -59,7 +60,16 @@ def test_one_that_dies_is_started_again_and_the_other_is_left_alone(tmp_path: Pa
 
 def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
     run({"a": words(STUBBORN, tmp_path / "a")}, [(tmp_path / "a", 1)])
-    assert _children() == []
+    _until_childless()
+
+
+def _until_childless() -> None:
+    """Wait for the thread that reaps what was killed; on a busy machine it is late."""
+    for _ in range(500):
+        if not _children():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"left behind: {_children()}")
 
 
 def _children() -> list[str]:
