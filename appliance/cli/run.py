@@ -94,8 +94,9 @@ async def _end(name: str, process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(GRACE):
-            await process.wait()
+        # Not asyncio.timeout: before Python 3.11.3 it mistakes its own time-out for the
+        # cancellation that has brought us here, and nobody would be killed.
+        await asyncio.wait_for(process.wait(), GRACE)
     except TimeoutError:
         log.warning("%s does not end; killed", name)
         with contextlib.suppress(ProcessLookupError):
