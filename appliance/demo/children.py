@@ -79,8 +79,8 @@ class Children:
                 child.process.send_signal(signal.SIGTERM)
         for child in reversed(self.running):
             try:
-                async with asyncio.timeout(PATIENCE):
-                    await child.process.wait()
+                # Not asyncio.timeout, which misreads a cancelled task before Python 3.11.3.
+                await asyncio.wait_for(child.process.wait(), PATIENCE)
             except TimeoutError:
                 child.process.kill()
                 await child.process.wait()
