@@ -66,6 +66,8 @@ def _unusable(credential: Credential, algorithms: tuple[str, ...]) -> str:
     if credential.md5 is None and credential.sha256 is None:
         return "has neither `md5` nor `sha256`; add a hash"
     hashes = {"SHA-256": credential.sha256, "MD5": credential.md5}
-    if not algorithms or any(hashes.get(algorithm) for algorithm in algorithms):
+    # Names we do not know are another rule's matter, and may hold anything.
+    wanted = [name for name in hashes if name in algorithms]
+    if not wanted or any(hashes[name] for name in wanted):
         return ""
-    return f"has no hash for policies.digest_algorithms ({', '.join(algorithms)}); add one"
+    return f"has no hash for policies.digest_algorithms ({', '.join(wanted)}); add one"
