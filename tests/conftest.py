@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SYSTEM = Path(__file__).parent / "system"
 OURS = ("HOLDFAST_FUZZ_SECONDS",)
@@ -16,6 +17,9 @@ PROGRAMS = ("ip", "nft", "baresip", "sipp", "tshark")
 
 def pytest_configure() -> None:
     """Let no setting of the machine's owner reach the tests, nor the processes they start."""
+    # The same examples each time, so that a run tells of the code; `make fuzz` looks for new ones.
+    settings.register_profile("repeatable", derandomize="HOLDFAST_FUZZ_SECONDS" not in os.environ)
+    settings.load_profile("repeatable")
     for name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
         if name not in OURS:
             del os.environ[name]

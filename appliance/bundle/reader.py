@@ -28,7 +28,8 @@ def decode(data: bytes) -> Bundle:
         bundle = _decoder.decode(data)
     except msgspec.ValidationError as error:
         # A key that stands twice is refused by its first value, which the plain reading drops.
-        problems = _problems_of(_plain(data)) or [Problem("", f"{error}; is a key there twice?")]
+        text = "".join(c if c.isprintable() else "?" for c in str(error))
+        problems = _problems_of(_plain(data)) or [Problem("", f"{text}; is a key there twice?")]
         raise BundleError(problems) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse(_unreadable(data, error))
