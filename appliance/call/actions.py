@@ -26,6 +26,42 @@ class Close(msgspec.Struct, frozen=True):
     flow: Flow
 
 
+class Keys(msgspec.Struct, frozen=True):
+    """The SDES keys that protect one direction of a stream (RFC 4568); shown in no `repr`."""
+
+    suite: str
+    """Its name in SDP, one of `sdp.crypto.SUITES`."""
+    key_salt: bytes
+    """Master key and master salt, joined."""
+    mki: str = ""
+    """Master key identifier and its length, `value:bytes`; empty: none."""
+
+    def __repr__(self) -> str:
+        return f"Keys({self.suite})"
+
+
+class Codec(msgspec.Struct, frozen=True):
+    """One payload type that a phone takes."""
+
+    payload_type: int
+    name: str
+    """Encoding name in capitals, e.g. `PCMU`, `OPUS`, `TELEPHONE-EVENT`."""
+    clock: int
+    """RTP clock rate in Hz."""
+    channels: int = 1
+
+
+class Sound(msgspec.Struct, frozen=True):
+    """What a phone hears from us in place of the other leg."""
+
+    name: str
+    """`music`, `tone/<name>` or a prompt's id."""
+    loop: bool = False
+    """Again from the start until something else is wanted; else `SoundEnded` tells its end."""
+    serial: int = 0
+    """Another number: begin anew, even with the same name."""
+
+
 class RelaySide(msgspec.Struct, frozen=True):
     """One leg's end of a relayed stream: where we receive, and where its phone receives."""
 
@@ -39,6 +75,21 @@ class RelaySide(msgspec.Struct, frozen=True):
     """Take the source of the first packet as the phone's address, once (phone behind NAT)."""
     learn_from: str = ""
     """Learn from this host only, the one the phone signals from; empty: whoever comes first."""
+    receives: Keys | None = None
+    """Keys of what the phone sends; None: clear RTP."""
+    sends: Keys | None = None
+    """Keys of what the phone is sent; None: clear RTP.
+
+    Where each side's `sends` is the other's `receives`, packets pass as they are.
+    """
+    codecs: tuple[Codec, ...] = ()
+    """What the phone takes, most preferred first, telephone events included."""
+    hears: Sound | None = None
+    """What the phone hears instead of the other leg; None: the other leg."""
+    digits: bool = False
+    """Tell `DigitPressed` for each key the phone's user presses."""
+    record: str = ""
+    """Write what the phone sends to this file under the data folder (WAV); empty: do not."""
 
 
 class Relay(msgspec.Struct, frozen=True):

@@ -43,4 +43,24 @@ class RelaySilent(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class SoundEnded(msgspec.Struct, frozen=True):
+    """A `Sound` without `loop` was played to its end."""
+
+    key: str
+    side: str
+    """`a` or `b`."""
+    serial: int
+    """`Sound.serial`."""
+
+
+class DigitPressed(msgspec.Struct, frozen=True):
+    """A phone's user pressed a key."""
+
+    key: str
+    side: str
+    """`a` or `b`."""
+    digit: str
+    """One of `0`-`9`, `*`, `#`, `A`-`D`."""
+
+
 MediaEvent = RelayEnded | RelayFailed | RelaySilent

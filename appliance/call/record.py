@@ -5,6 +5,27 @@ from __future__ import annotations
 import msgspec
 
 
+class MediaQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How one leg's stream was heard at its far end, by the best source there was (H4)."""
+
+    source: str
+    """`rtcp` (the far end's own reports), `headers` (our look at RTP headers) or `counters`."""
+    codec: str = ""
+    loss: float = 0.0
+    """Packets lost of those expected, average over the call, 0 to 1."""
+    loss_max: float = 0.0
+    """The worst interval's."""
+    jitter: float = 0.0
+    """Seconds, average of the interarrival jitter (RFC 3550, 6.4.1)."""
+    jitter_max: float = 0.0
+    delay: float | None = None
+    """Seconds of round trip between us and the phone; None: nobody measured it."""
+    bitrate: float = 0.0
+    """Bits per second of RTP packets."""
+    mos: float | None = None
+    """Listening quality by the E-model (ITU-T G.107), 1 to 4.5; None: unknown codec."""
+
+
 class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     """What the relay saw of one leg's stream."""
 
@@ -12,6 +33,10 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     octets: int = 0
     dropped: int = 0
     """Packets from a source that was not the leg's."""
+    refused: int = 0
+    """SRTP packets that failed authentication or were replays."""
+    quality: MediaQuality | None = None
+    """None: the stream was too short to tell."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
