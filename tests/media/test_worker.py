@@ -61,9 +61,14 @@ def ended(key: str, from_a: int = 0, from_b: int = 0) -> dict[str, Any]:
     size = len(rtp())
     return {
         "key": key,
-        "from_a": {"packets": from_a, "octets": from_a * size, "dropped": 0},
-        "from_b": {"packets": from_b, "octets": from_b * size, "dropped": 0},
+        "from_a": counters(from_a, from_a * size),
+        "from_b": counters(from_b, from_b * size),
     }
+
+
+def counters(packets: int, octets: int) -> dict[str, Any]:
+    nothing = {"dropped": 0, "refused": 0, "quality": None}
+    return {"packets": packets, "octets": octets, **nothing}
 
 
 def test_a_relay_lives_from_put_to_drop(trial: Trial) -> None:
