@@ -13,7 +13,7 @@ import msgspec
 
 from appliance.bundle import Bundle
 from appliance.call.actions import Action, Relay, SaveRecord, Send
-from appliance.call.events import MediaEvent, RelayEnded, ZoneAnswer
+from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySilent, ZoneAnswer
 from appliance.call.record import CallRecord
 from appliance.errors import LocalError, RemoteError
 from appliance.pbx import overview
@@ -116,8 +116,10 @@ class Core:
         """Take what the media plane tells of a relay."""
         if isinstance(event, RelayEnded):
             self.switchboard.relay_ended(event, now)
-        else:
+        elif isinstance(event, RelayFailed | RelaySilent):
             self.switchboard.relay_failed(event, now)
+        else:
+            self.switchboard.media_heard(event, now)
         return self._take()
 
     def apply(self, bundle: Bundle, now: float) -> list[Action]:

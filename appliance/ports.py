@@ -77,7 +77,7 @@ class MediaPlane(Protocol):
         ...
 
     def on_event(self, receive: Callable[[MediaEvent], None]) -> None:
-        """Name who is told of `RelayEnded`, `RelayFailed` and `RelaySilent`."""
+        """Name who is told of every `MediaEvent`."""
         ...
 
 

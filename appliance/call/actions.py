@@ -93,14 +93,15 @@ class RelaySide(msgspec.Struct, frozen=True):
 
 
 class Relay(msgspec.Struct, frozen=True):
-    """One RTP stream with its RTCP between two legs: the wanted state, not a change."""
+    """One RTP stream with its RTCP, between two legs or ended by us: the wanted state."""
 
     key: str
     """`<call id>/<m-line index>`."""
     revision: int
     """Grows with each offer/answer; a learnt address is forgotten when it does."""
     a: RelaySide
-    b: RelaySide
+    b: RelaySide | None
+    """None: no other leg, we are the far end (prompts, digits, recording)."""
 
 
 class PutRelay(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from appliance.call.branch import COMPLETED_ELSEWHERE, Branch, Invitation
 from appliance.call.bridge import Bridge
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext, decremented_max_forwards
-from appliance.call.events import RelayEnded
+from appliance.call.events import Heard, RelayEnded
 from appliance.call.leg import Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.record import CallRecord, RecordDraft, outcome_of
@@ -334,6 +334,9 @@ class Call:
         held = any(leg.heard is not None and is_hold(leg.heard) for leg in self._legs())
         if self.state is CallState.ANSWERED and not held:
             self.end("system", f"neither phone has sent audio for {seconds:.0f} s", now)
+
+    def media_heard(self, event: Heard, now: float) -> None:
+        """Take what a sound, a key or a recording came to; two phones that talk wait for none."""
 
     def _legs(self) -> tuple[Leg, ...]:
         return (self.caller,) if self.callee is None else (self.caller, self.callee)

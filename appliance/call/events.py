@@ -44,13 +44,15 @@ class RelaySilent(msgspec.Struct, frozen=True):
 
 
 class SoundEnded(msgspec.Struct, frozen=True):
-    """A `Sound` without `loop` was played to its end."""
+    """A `Sound` without `loop` was played to its end, or no sound at all could be played."""
 
     key: str
     side: str
     """`a` or `b`."""
     serial: int
     """`Sound.serial`."""
+    reason: str = ""
+    """Why nothing was played, e.g. that the phone takes no codec we can encode."""
 
 
 class DigitPressed(msgspec.Struct, frozen=True):
@@ -63,4 +65,20 @@ class DigitPressed(msgspec.Struct, frozen=True):
     """One of `0`-`9`, `*`, `#`, `A`-`D`."""
 
 
-MediaEvent = RelayEnded | RelayFailed | RelaySilent
+class RecordingEnded(msgspec.Struct, frozen=True):
+    """A file of `RelaySide.record` is closed."""
+
+    key: str
+    side: str
+    """`a` or `b`."""
+    file: str
+    """As it was asked for."""
+    seconds: float
+    """Length of what was recorded."""
+    reason: str = ""
+    """Why it ended before it was asked to, e.g. that the disk is full."""
+
+
+Heard = SoundEnded | DigitPressed | RecordingEnded
+"""What came of a `RelaySide`'s `hears`, `digits` and `record`."""
+MediaEvent = RelayEnded | RelayFailed | RelaySilent | Heard

@@ -15,7 +15,15 @@ from typing import Any, Final
 import msgspec
 
 from appliance.call.actions import Relay
-from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySilent
+from appliance.call.events import (
+    DigitPressed,
+    MediaEvent,
+    RecordingEnded,
+    RelayEnded,
+    RelayFailed,
+    RelaySilent,
+    SoundEnded,
+)
 from appliance.errors import LocalError
 from appliance.ipc import Fault, Message
 
@@ -55,6 +63,9 @@ EVENTS: Final[dict[str, type[MediaEvent]]] = {
     "relay_ended": RelayEnded,
     "relay_failed": RelayFailed,
     "relay_silent": RelaySilent,
+    "sound_ended": SoundEnded,
+    "digit_pressed": DigitPressed,
+    "recording_ended": RecordingEnded,
 }
 _NAMES = {kind: name for name, kind in EVENTS.items()}
 

@@ -48,7 +48,7 @@ class MediaClient:
         return self._writer is not None
 
     def on_event(self, receive: Callable[[MediaEvent], None]) -> None:
-        """Name who is told of `RelayEnded`, `RelayFailed` and `RelaySilent`."""
+        """Name who is told of every `MediaEvent`."""
         self._receive = receive
 
     def put(self, relay: Relay) -> None:

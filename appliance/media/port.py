@@ -76,8 +76,8 @@ class Port:
         """Packets not passed on that the kernel did not count: see `dropped`."""
         self.learnt: Source | None = None
         """Where the phone turned out to be, in a port that learns."""
-        self.onward: Port = self
-        """The port of the other leg, set by the relay before anything is received."""
+        self.onward: Port | None = None
+        """The port of the other leg; None: there is none, packets end here."""
         self._remote: Address | None = None
         self._judge: Judge | None = None
         self._live: socket.socket | None = None
@@ -184,7 +184,7 @@ class Port:
         self.octets += size
         if self.packets > self._quota and self._is_flooded():
             return
-        transmit = self.onward._transmit
+        transmit = self.onward._transmit if self.onward is not None else None
         if transmit is not None:
             try:
                 transmit(_VIEW[:size])

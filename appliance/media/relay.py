@@ -1,4 +1,4 @@
-"""One relayed stream: RTP and RTCP of two legs, four ports of ours joined in pairs.
+"""One relayed stream: RTP and RTCP of two legs (or of one, ended by us), ports joined in pairs.
 
 This is the user-space relay. A kernel relay stands beside it behind `ports.MediaPlane`: it takes
 the same `call.actions.Relay` and answers with the same events.
@@ -78,7 +78,7 @@ class RelayedStream:
         self._relay: Relay | None = None
         self._a = Leg(loop, relay.a.local)
         try:
-            self._b = Leg(loop, relay.b.local)
+            self._b = Leg(loop, relay.b.local) if relay.b else None
         except (OSError, OverflowError):
             self._a.close()
             raise
@@ -94,8 +94,8 @@ class RelayedStream:
 
     def fits(self, relay: Relay) -> bool:
         """Tell whether this can become `relay` without another port."""
-        here = (self._a.rtp.local, self._b.rtp.local)
-        return here == (relay.a.local, relay.b.local)
+        here = (self._a.rtp.local, self._b.rtp.local if self._b else None)
+        return here == (relay.a.local, relay.b.local if relay.b else None)
 
     def apply(self, relay: Relay) -> None:
         """Make it as wanted; on OSError the stream is shut until the next good one."""
@@ -103,30 +103,30 @@ class RelayedStream:
         newer = before is None or relay.revision > before.revision
         try:
             self._a.apply(relay.a, before.a if before else None, newer)
-            self._b.apply(relay.b, before.b if before else None, newer)
+            if self._b is not None and relay.b is not None:
+                self._b.apply(relay.b, before.b if before else None, newer)
         except OSError:
             self._relay = None
-            self._a.shut()
-            self._b.shut()
+            for leg in self._legs:
+                leg.shut()
             raise
         self._relay = relay
 
     def close(self) -> RelayEnded:
         """Give all ports back and return the last counters."""
-        ended = RelayEnded(self.key, self._a.counters, self._b.counters)
-        self._a.close()
-        self._b.close()
+        ended = RelayEnded(self.key, *self.counters)
+        for leg in self._legs:
+            leg.close()
         return ended
 
     @property
     def counters(self) -> tuple[MediaCounters, MediaCounters]:
         """What came from side a and from side b so far."""
-        return self._a.counters, self._b.counters
+        return self._a.counters, self._b.counters if self._b else MediaCounters()
 
     def silent_for(self, now: float, limit: float) -> float | None:
         """Return the seconds without any packet, once in each silence longer than `limit`."""
-        a, b = self._a, self._b
-        packets = a.rtp.packets + a.rtcp.packets + b.rtp.packets + b.rtcp.packets
+        packets = sum(leg.rtp.packets + leg.rtcp.packets for leg in self._legs)
         if packets != self._packets:
             self._packets, self._heard_at, self._told = packets, now, False
             return None
@@ -139,7 +139,13 @@ class RelayedStream:
         """Let a silence that was told already be told to a core that has not heard of it."""
         self._told = False
 
+    @property
+    def _legs(self) -> tuple[Leg, ...]:
+        return (self._a, self._b) if self._b else (self._a,)
+
     def _join(self) -> None:
+        if self._b is None:
+            return
         for one, other in ((self._a, self._b), (self._b, self._a)):
             one.rtp.onward = other.rtp
             one.rtcp.onward = other.rtcp

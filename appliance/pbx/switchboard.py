@@ -10,7 +10,7 @@ from appliance.bundle import Bundle, User
 from appliance.call.actions import Action, Notice, Relay, Send
 from appliance.call.call import Call, Party
 from appliance.call.context import ALLOW, CallContext, InDialog
-from appliance.call.events import RelayEnded, RelayFailed, RelaySilent
+from appliance.call.events import Heard, RelayEnded, RelayFailed, RelaySilent
 from appliance.call.ports import PortPool
 from appliance.call.steps import Plan, Reject, Target
 from appliance.errors import RemoteError
@@ -368,6 +368,12 @@ class Switchboard:
             call.end("system", f"no relay for its audio: {event.reason}", now)
         else:
             call.silent(event.seconds, now)
+
+    def media_heard(self, event: Heard, now: float) -> None:
+        """Tell a call what its sounds, keys and recordings came to."""
+        call = self.calls.get(event.key.partition("/")[0])
+        if call is not None:
+            call.media_heard(event, now)
 
     # -- what admins see ----------------------------------------------------------------------
 
