@@ -34,6 +34,8 @@ class RelayFailed(msgspec.Struct, frozen=True):
 
     key: str
     reason: str
+    port: int = 0
+    """The port of ours that another process holds; 0: it failed for another reason."""
 
 
 class RelaySilent(msgspec.Struct, frozen=True):

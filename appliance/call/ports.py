@@ -12,6 +12,7 @@ class PortPool:
         start = first + first % 2
         self._free: deque[int] = deque(range(start, last, 2))
         self._taken: set[int] = set()
+        self._aside: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._taken)
@@ -28,4 +29,16 @@ class PortPool:
         """Give a port back; giving it back twice changes nothing."""
         if port in self._taken:
             self._taken.remove(port)
+            self._free.append(port)
+
+    def set_aside(self, port: int) -> None:
+        """Take a port back that another process holds, and hand it out to nobody for a while."""
+        if port in self._taken:
+            self._taken.remove(port)
+            self._aside.add(port)
+
+    def forgive(self, port: int) -> None:
+        """Hand a port out again that was set aside: whoever held it may be gone."""
+        if port in self._aside:
+            self._aside.remove(port)
             self._free.append(port)

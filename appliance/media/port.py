@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import errno
+import os
 import socket
 import struct
 import sys
@@ -44,6 +45,14 @@ _VIEW = memoryview(_BUFFER)
 """The one receive buffer: a packet is sent on before the next is read."""
 
 
+class PortTaken(OSError):
+    """Another process holds the port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        self.port = port
+
+
 class Port:
     """Receive on one local address and port, and send from it to one remote address."""
 
@@ -66,7 +75,7 @@ class Port:
     )
 
     def __init__(self, loop: Loop, local: Address) -> None:
-        """Bind; raises OSError when the port is taken or the address is not ours."""
+        """Bind; raises PortTaken, or another OSError where the address is not ours."""
         _literal(local[0])
         self._loop = loop
         self.local = local
@@ -89,8 +98,10 @@ class Port:
         try:
             _shut(self._guard)
             self._guard.bind(local)
-        except OSError:
+        except OSError as error:
             self._guard.close()
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(local[1]) from error
             raise
 
     @property

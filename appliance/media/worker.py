@@ -24,6 +24,7 @@ from appliance.media.commands import (
 )
 from appliance.media.control import Connection
 from appliance.media.loop import Loop, log
+from appliance.media.port import PortTaken
 from appliance.media.relay import DESCRIPTORS, RelayedStream
 
 SILENCE = 60.0
@@ -122,7 +123,8 @@ class Worker:
         reason = getattr(error, "strerror", None) or str(error)
         log(f"relay {key} failed: {reason}")
         self._past = self._past.plus(Stats(failed=1))
-        self._tell(RelayFailed(key, reason))
+        port = error.port if isinstance(error, PortTaken) else 0
+        self._tell(RelayFailed(key, reason, port))
 
     def _drop(self, key: str) -> None:
         self._tell(self._forget(key))

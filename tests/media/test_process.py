@@ -212,7 +212,7 @@ def test_a_relay_that_cannot_be_opened_is_told(process: Process) -> None:
         async with core(process) as it:
             it.plane.put(relay(a.side(), b.side()))
             await until(lambda: bool(it.events))
-            assert it.events == [RelayFailed("call/0", "Address already in use")]
+            assert it.events == [RelayFailed("call/0", "Address already in use", a.local[1])]
 
     run(trial)
     thief.close()
