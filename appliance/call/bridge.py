@@ -9,15 +9,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from appliance.call.context import CallContext
-from appliance.call.leg import SDP, Asked, Headers, Leg
+from appliance.call.leg import GONE, SDP, Asked, Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import Session
 from appliance.sip.matching import ServerTransaction
 from appliance.sip.message import Request, Response
-
-GONE = (408, 481)
-"""Answers to a re-INVITE that mean the dialog is dead (RFC 3261, 12.2.1.2)."""
 
 
 class BridgeOwner(Protocol):

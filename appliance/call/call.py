@@ -12,11 +12,13 @@ from appliance.call.branch import COMPLETED_ELSEWHERE, Branch, Invitation
 from appliance.call.bridge import Bridge
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext, decremented_max_forwards
-from appliance.call.events import Heard, RelayEnded
+from appliance.call.events import Heard, RelayEnded, RelayFailed
 from appliance.call.leg import Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
+from appliance.call.move import Move
 from appliance.call.record import CallRecord, RecordDraft, outcome_of
 from appliance.call.steps import Outcome, Plan, Reject, Ring, Step
+from appliance.call.wording import ascii_text, better, quoted, word_of
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_offer, is_hold
 from appliance.sdp.session import Session
@@ -92,6 +94,7 @@ class Call:
         self._ring_timer: Timer | None = None
         self._seal_timer: Timer | None = None
         self._bridge: Bridge | None = None
+        self._move: Move | None = None
 
     # -- the plan ---------------------------------------------------------------------------
 
@@ -219,6 +222,8 @@ class Call:
         )
         self._over(self, False)
         self._save()
+        if self._move is not None:
+            self._move.tell(now)
 
     def _pass_answer(self, branch: Branch, response: Response) -> bytes:
         """Return the callee's description for the caller: an answer, or a late offer."""
@@ -305,6 +310,8 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
+        if self._move is not None:
+            self._move.stop()
         answered = self.draft.record.answered is not None
         self.reports_due = self.media.close()
         self.draft.note(
@@ -329,6 +336,14 @@ class Call:
         if self.state is CallState.ENDED and self.reports_due <= 0:
             self._seal(now)
 
+    def relay_failed(self, event: RelayFailed, now: float) -> None:
+        """Take that a relay could not be opened: move to another port, or end the call."""
+        if self.state is CallState.ENDED:
+            return
+        if self._move is None:
+            self._move = Move(self)
+        self._move.failed(event, now)
+
     def silent(self, seconds: float, now: float) -> None:
         """Take that no audio has come from either side; a call on hold is silent by right."""
         held = any(leg.heard is not None and is_hold(leg.heard) for leg in self._legs())
@@ -337,6 +352,13 @@ class Call:
 
     def media_heard(self, event: Heard, now: float) -> None:
         """Take what a sound, a key or a recording came to; two phones that talk wait for none."""
+
+    @property
+    def joined(self) -> tuple[Leg, ...]:
+        """The caller's leg and the callee's; none before the answer."""
+        if self.state is not CallState.ANSWERED or self.callee is None:
+            return ()
+        return (self.caller, self.callee)
 
     def _legs(self) -> tuple[Leg, ...]:
         return (self.caller,) if self.callee is None else (self.caller, self.callee)
@@ -351,33 +373,3 @@ class Call:
 
     def _save(self) -> None:
         self.context.emit(SaveCall(self.id, msgspec.msgpack.encode(self.draft.record)))
-
-
-def better(best: int, status: int) -> int:
-    """Return which of two failures tells the caller more (RFC 3261, 16.7, step 6)."""
-    if status >= 600 or best >= 600:
-        return max(best, status)
-    if status in (486, 600):
-        return status
-    if best == 480 and status in (404, 410, 415, 420, 484, 488):
-        return status
-    return best
-
-
-def word_of(status: int) -> str:
-    """Return the plan's word for a failure of all phones."""
-    if status in (486, 600):
-        return "busy"
-    return "rejected" if status >= 600 or status in (403, 488) else "unavailable"
-
-
-def quoted(text: str) -> str:
-    """Write a display name as a quoted string (RFC 3261, 25.1)."""
-    plain = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c for c in plain if c >= " " and c != "\x7f") + '"'
-
-
-def ascii_text(text: str) -> str:
-    """Reduce text to what a Warning's quoted string may hold."""
-    kept = (c if " " <= c <= "~" and c not in '"\\' else "?" for c in text[:120])
-    return "".join(kept)

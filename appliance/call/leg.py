@@ -16,6 +16,8 @@ from appliance.sip.message import Request, Response
 
 Headers = list[tuple[str, str]]
 SDP = "application/sdp"
+GONE = (408, 481)
+"""Answers to a request in a dialog that mean it is dead (RFC 3261, 12.2.1.2)."""
 
 
 class LegOwner(Protocol):
@@ -90,6 +92,11 @@ class Leg:
         )
         self._unacknowledged: Retransmission | None = None
         self._acks: dict[int, Request] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether an offer, an answer or its ACK is under way on this leg."""
+        return self.inviting or self.invited is not None or self._unacknowledged is not None
 
     # -- the dialog -------------------------------------------------------------------------
 
@@ -261,7 +268,7 @@ class Leg:
     def _refreshed(self, response: Response | None, status: int, now: float) -> None:
         if self.ended:
             return
-        if response is None or status in (408, 481):
+        if response is None or status in GONE:
             self.owner.lapsed(self, "the phone did not answer the session refresh", now)
             return
         if status < 300:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from appliance.call.actions import DropRelay, PutRelay, Relay, RelaySide
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
@@ -65,6 +67,49 @@ class CallMedia:
             self._context.emit(PutRelay(relay))
         self._relays = wanted
 
+    def holds(self, port: int) -> bool:
+        """Tell whether a port, or the one below it, is this call's."""
+        return any(port & ~1 in ports for ports in self._ports)
+
+    def move(self, port: int) -> tuple[int, int]:
+        """Open the relay on another port than this; return which side it is, and the new port.
+
+        Raises Unavailable when no RTP port is left. The side's phone has yet to be told.
+        """
+        taken = port & ~1
+        side = CALLER if taken in self._ports[CALLER] else CALLEE
+        new = self._context.ports.take()
+        if new is None:
+            raise Unavailable("every RTP port is in use")
+        ports = self._ports[side]
+        index = ports.index(taken)
+        ports[index] = new
+        self._context.ports.set_aside(taken)
+        self._revision += 1
+        relay = self._relays.get(f"{self._call_id}/{index}")
+        if relay is not None:
+            moved = _moved(relay, side, new, self._revision)
+            self._relays[relay.key] = moved
+            self._context.emit(PutRelay(moved))
+        return side, new
+
+    def told_again(self, leg: Leg, side: int) -> bytes:
+        """Return what the leg was told last, with the ports of now."""
+        if leg.told is None:
+            raise AssertionError("a phone to be told again that was told nothing")
+        ports = self._ports[side]
+        media = [
+            replace(line, port=port) if line.port else line
+            for line, port in zip(leg.told.media, ports, strict=False)
+        ]
+        leg.told = versioned(replace(leg.told, media=tuple(media)), leg.told)
+        return leg.told.encode()
+
+    def heard_again(self, leg: Leg, body: bytes) -> None:
+        """Take a phone's answer to what it was told again; raises RemoteError if it is none."""
+        if leg.told is not None:
+            leg.heard = check_answer(leg.told, Session.parse(body))
+
     def close(self) -> int:
         """End all relays and give the ports back; return how many relays will still report."""
         for key in self._relays:
@@ -111,6 +156,16 @@ class CallMedia:
             local = (leg.flow.local[0], port)
             sides.append(RelaySide(local, media.rtp, media.rtcp, learn=behind_nat, learn_from=host))
         return sides
+
+
+def _moved(relay: Relay, side: int, port: int, revision: int) -> Relay:
+    end = relay.a if side == CALLER else relay.b
+    if end is None:
+        return relay
+    end = replace(end, local=(end.local[0], port))
+    if side == CALLER:
+        return replace(relay, revision=revision, a=end)
+    return replace(relay, revision=revision, b=end)
 
 
 def parse_offer(body: bytes) -> Session | None:

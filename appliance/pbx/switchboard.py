@@ -360,12 +360,12 @@ class Switchboard:
             call.relay_ended(event, now)
 
     def relay_failed(self, event: RelayFailed | RelaySilent, now: float) -> None:
-        """End a call whose audio cannot pass, or whose phones both fell silent."""
+        """Move or end a call whose audio cannot pass; end one whose phones both fell silent."""
         call = self.calls.get(event.key.partition("/")[0])
         if call is None:
             return
         if isinstance(event, RelayFailed):
-            call.end("system", f"no relay for its audio: {event.reason}", now)
+            call.relay_failed(event, now)
         else:
             call.silent(event.seconds, now)
 
