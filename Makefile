@@ -13,7 +13,7 @@ TEST_PACKAGES := baresip iproute2 kamailio nftables sip-tester tcpdump tshark
 BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \
 	libc6-dev libssl-dev openssl sip-tester sqlite3
 
-.PHONY: help setup demo run test check format bench soak fuzz clean
+.PHONY: help setup demo run test check format bench soak fuzz sounds clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ soak: setup ## hours of mixed load, watching memory and descriptors (SOAK="--min
 
 fuzz: setup ## ten minutes of hostile messages (FUZZ_SECONDS=75 for each of its tests)
 	@HOLDFAST_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),75) $(BIN)/python -m pytest tests/fuzz
+
+sounds: setup ## make the prompts and the music anew from their texts (needs espeak-ng)
+	@$(BIN)/python -m appliance.sounds.make
 
 clean: ## remove what make made
 	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -85,6 +85,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.data / "bundle.json"
 
     @property
+    def sounds_folder(self) -> Path:
+        """The site's own prompts and tones, prepared when its bundle is applied."""
+        return self.data / "sounds"
+
+    @property
     def admin_token_file(self) -> Path:
         """Token the CLI shows to the HTTPS API; readable by the owner only."""
         return self.data / "admin.token"
