@@ -75,6 +75,8 @@ class Core:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
         """Take one whole SIP message (a datagram, or what the framer cut from a stream)."""
+        if data.startswith(b"REGISTER ") and self.switchboard.receive_straight(data, flow, now):
+            return self._take()
         try:
             message = parse(data)
         except BadMessage as error:

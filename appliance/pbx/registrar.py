@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from appliance.bundle import Bundle, User
@@ -14,7 +14,6 @@ from appliance.pbx.location import Binding, Location
 from appliance.sip.flow import Flow
 from appliance.sip.headers import STAR, NameAddr
 from appliance.sip.message import Header, Request, Response
-from appliance.sip.plain import AT, bare_contact, party_address
 from appliance.sip.uri import SipUri, parse_uri
 
 LONGEST_CONTACT = 1024
@@ -23,6 +22,17 @@ LONGEST_TEXT = 256
 """Characters kept of User-Agent and +sip.instance."""
 FULL_RETRY = 60
 """Retry-After of the 503 for a user whose places are all taken: a phone may go meanwhile."""
+
+
+class Registration(NamedTuple):
+    """What a REGISTER says besides its contacts."""
+
+    call_id: str
+    cseq: int
+    expires: int | None
+    """Its Expires header; None: there is none that can be read."""
+    agent: str
+    """Its User-Agent."""
 
 
 class _Wish(NamedTuple):
@@ -53,7 +63,8 @@ class Registrar:
         self._authentication = authentication
         self._emit = emit
         self._policies = bundle.policies
-        self._tag = authentication.tag
+        self.tag = authentication.tag
+        """To tag of every answer."""
         zones = (zone.host.lower() for zone in bundle.zones)
         self._hosts = frozenset((directory.domain, *zones))
         """Hosts of our addresses of record: a phone without a domain setting uses its server's."""
@@ -66,92 +77,120 @@ class Registrar:
             user = self._authentication.check(request, flow, now)
             if isinstance(user, Response):
                 return user
-            self._check_owner(request, user, flow)
-            plain = request.plain
-            bare = bare_contact(plain) if plain is not None else None
-            if bare is not None and not self._location.of_user(user.id):
-                self._bind_first(request, user, bare, flow, now)
-            elif contacts := request.contacts:
-                if contacts[0] is STAR:
-                    self._remove_all(request, user)
-                else:
-                    self._bind(request, user, contacts, flow, now)
-            return request.response(200, None, self._tag, self._bound(user, now))
+            uri = request.to.uri
+            name, host = (uri.user, uri.host) if isinstance(uri, SipUri) else (None, "")
+            self.check_owner(name, host, user, flow)
+            contacts, said = request.contacts, _said(request)
+            if contacts and contacts[0] is STAR:
+                self._remove_all(said, user)
+            elif contacts:
+                texts = (
+                    request.values("Contact")
+                    if len(contacts) > 1
+                    else (request.first("Contact") or "",)
+                )
+                self._bind(said, user, texts, contacts, flow, now)
+            return request.response(200, None, self.tag, self.bound(user, now))
         except RemoteError as error:
-            return request.response(error.status, error.reason, self._tag, error.headers)
+            return request.response(error.status, error.reason, self.tag, error.headers)
 
-    def _check_owner(self, request: Request, user: User, flow: Flow) -> None:
+    def check_owner(self, name: str | None, host: str, user: User, flow: Flow) -> None:
         """Refuse to touch anybody else's address of record (step 4)."""
-        name, host = _owner(request)
         if name is None:
             raise RemoteError(404, "The address of record names no user")
         ours = host in self._hosts or host.strip("[]") == flow.local[0]
         if not ours or self._directory.by_address(name) is not user:
             raise RemoteError(403, "The address of record belongs to somebody else")
 
-    def _remove_all(self, request: Request, user: User) -> None:
-        if request.expires != 0:
+    def _remove_all(self, said: Registration, user: User) -> None:
+        if said.expires != 0:
             raise RemoteError(400, "Contact: * needs Expires: 0")
         bindings = self._location.of_user(user.id)
         for binding in bindings:
-            _check_order(request, binding)
+            _check_order(said, binding)
         for binding in bindings:
             self._location.remove(binding)
 
-    def _bind_first(
-        self, request: Request, user: User, contact: str, flow: Flow, now: float
+    def bind(
+        self, said: Registration, user: User, text: str, uri: str, flow: Flow, now: float
     ) -> None:
-        """Bind a contact without parameters for a user without a phone.
+        """Bind the one contact of a REGISTER, given whole and as its URI (steps 6 and 7).
 
-        The same as `_bind`, where nothing is found, nothing comes late and there is room.
+        Raises RemoteError for what must not be. Nearly all are the first of their user, or prolong
+        the only one, and have no parameters behind the URI: these need not be parsed.
         """
-        _check_length(contact)
-        expires = self._granted(request.expires)
+        bindings = self._location.of_user(user.id)
+        if len(text) == len(uri) + 2 and len(uri) <= LONGEST_CONTACT:
+            if not bindings:
+                self._bind_first(said, user, uri, flow, now)
+                return
+            old = bindings[0]
+            is_same = len(bindings) == 1 and old.contact == uri
+            if is_same and not old.instance and old.q == 1.0:
+                self._prolong(said, user, old, flow, now)
+                return
+        self._bind(said, user, (text,), (NameAddr.parse(text),), flow, now)
+
+    def _bind_first(
+        self, said: Registration, user: User, contact: str, flow: Flow, now: float
+    ) -> None:
+        expires = self._granted(said.expires)
+        if expires:
+            binding = Binding(
+                user=user.id,
+                contact=contact,
+                flow=flow,
+                expires_at=now + expires,
+                granted=expires,
+                call_id=said.call_id,
+                cseq=said.cseq,
+                user_agent=said.agent,
+                registered_at=now,
+            )
+            self._location.add(binding)
+
+    def _prolong(
+        self, said: Registration, user: User, old: Binding, flow: Flow, now: float
+    ) -> None:
+        expires = self._granted(said.expires)
+        _check_order(said, old)
         if not expires:
+            self._location.remove(old)
+            self._full.discard(user.id)
             return
-        binding = Binding(
-            user=user.id,
-            contact=contact,
-            flow=flow,
-            expires_at=now + expires,
-            granted=expires,
-            call_id=request.call_id,
-            cseq=request.cseq.number,
-            user_agent=(request.first("User-Agent") or "")[:LONGEST_TEXT],
-            registered_at=now,
-        )
-        self._location.add(binding)
+        changed = said.call_id != old.call_id or said.agent != old.user_agent or bool(old.reg_id)
+        old.cseq, old.call_id, old.user_agent, old.reg_id = said.cseq, said.call_id, said.agent, 0
+        self._location.refresh(old, flow, expires, now, changed)
 
     def _bind(
-        self, request: Request, user: User, contacts: tuple[NameAddr, ...], flow: Flow, now: float
+        self,
+        said: Registration,
+        user: User,
+        texts: Sequence[str],
+        contacts: tuple[NameAddr, ...],
+        flow: Flow,
+        now: float,
     ) -> None:
-        if len(contacts) == 1:
-            wish = self._wish(request, user, request.first("Contact") or "", contacts[0])
-            if wish.old is None and wish.expires:
-                self._make_room(user, [wish])
-            self._grant(request, user, wish, flow, now)
-            return
-        texts = request.values("Contact")
-        wishes = [self._wish(request, user, *both) for both in zip(texts, contacts, strict=True)]
+        wishes = [self._wish(said, user, *both) for both in zip(texts, contacts, strict=True)]
         self._make_room(user, wishes)
         for wish in wishes:
             # An earlier contact of this very request may have taken the place of an old binding.
             old = self._find(user, wish.contact, wish.address)
-            self._grant(request, user, wish._replace(old=old), flow, now)
+            self._grant(said, user, wish._replace(old=old), flow, now)
 
-    def _wish(self, request: Request, user: User, text: str, address: NameAddr) -> _Wish:
+    def _wish(self, said: Registration, user: User, text: str, address: NameAddr) -> _Wish:
         contact = _uri_text(text, address)
-        expires = self._expires(request, address)
+        expires = self._expires(said, address)
         old = self._find(user, contact, address)
         if old is not None:
-            _check_order(request, old)
+            _check_order(said, old)
         return _Wish(contact, address, expires, old)
 
-    def _expires(self, request: Request, address: NameAddr) -> int:
+    def _expires(self, said: Registration, address: NameAddr) -> int:
         """Return the seconds to grant, 0 to remove (step 6 and section 10.2.1.1)."""
         wanted = address.expires if address.params else None
         if wanted is None:
-            wanted = request.expires
+            wanted = said.expires
         return self._granted(wanted)
 
     def _granted(self, wanted: int | None) -> int:
@@ -202,19 +241,19 @@ class Registrar:
         retry = (("Retry-After", str(FULL_RETRY)),)
         raise RemoteError(503, "This user has too many phones registered", retry)
 
-    def _grant(self, request: Request, user: User, wish: _Wish, flow: Flow, now: float) -> None:
+    def _grant(self, said: Registration, user: User, wish: _Wish, flow: Flow, now: float) -> None:
         location, old = self._location, wish.old
         if old is not None:
             if wish.expires and old.contact == wish.contact:
-                changed = _update(old, request, wish)
+                changed = _update(old, said, wish)
                 location.refresh(old, flow, wish.expires, now, changed)
                 return
             location.remove(old)
             self._full.discard(user.id)
         if wish.expires:
-            location.add(_binding(request, user, wish, flow, now))
+            location.add(_binding(said, user, wish, flow, now))
 
-    def _bound(self, user: User, now: float) -> list[Header]:
+    def bound(self, user: User, now: float) -> list[Header]:
         """Return the Contact headers that list a user's bindings (step 8)."""
         return [("Contact", _shown(binding, now)) for binding in self._location.of_user(user.id)]
 
@@ -224,9 +263,14 @@ def closed(request: Request, retry_after: int, tag: str) -> Response:
     return request.response(503, None, tag, (("Retry-After", str(retry_after)),))
 
 
-def _check_order(request: Request, binding: Binding) -> None:
+def _said(request: Request) -> Registration:
+    agent = (request.first("User-Agent") or "")[:LONGEST_TEXT]
+    return Registration(request.call_id, request.cseq.number, request.expires, agent)
+
+
+def _check_order(said: Registration, binding: Binding) -> None:
     """Refuse a REGISTER that comes late (step 7): its Call-ID's CSeq must have grown."""
-    if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
+    if binding.call_id == said.call_id and said.cseq <= binding.cseq:
         raise RemoteError(500, "A later REGISTER of this phone was here before")
 
 
@@ -244,15 +288,6 @@ def _check_length(contact: str) -> None:
         raise RemoteError(400, "The contact is too long")
 
 
-def _owner(request: Request) -> tuple[str | None, str]:
-    """Return user and host of the address of record; no user for what is no SIP address."""
-    plain = request.plain
-    if plain is not None:
-        return party_address(plain, AT["To"])
-    uri = request.to.uri
-    return (uri.user, uri.host) if isinstance(uri, SipUri) else (None, "")
-
-
 def _identity(address: NameAddr) -> tuple[str, int]:
     """Return +sip.instance and reg-id (RFC 5626, section 4.2), `("", 0)` where there is none."""
     if not address.params:
@@ -266,40 +301,37 @@ def _identity(address: NameAddr) -> tuple[str, int]:
     ) < 10 else 0
 
 
-def _binding(request: Request, user: User, wish: _Wish, flow: Flow, now: float) -> Binding:
+def _binding(said: Registration, user: User, wish: _Wish, flow: Flow, now: float) -> Binding:
     address = wish.address
-    # Most contacts have no parameters, and to look for each of them costs 1 us.
-    instance, reg_id = _identity(address) if address.params else ("", 0)
+    instance, reg_id = _identity(address)
     return Binding(
         user=user.id,
         contact=wish.contact,
         flow=flow,
         expires_at=now + wish.expires,
         granted=wish.expires,
-        call_id=request.call_id,
-        cseq=request.cseq.number,
-        q=address.q if address.params else 1.0,
+        call_id=said.call_id,
+        cseq=said.cseq,
+        q=address.q,
         instance=instance,
         reg_id=reg_id,
-        user_agent=(request.first("User-Agent") or "")[:LONGEST_TEXT],
+        user_agent=said.agent,
         registered_at=now,
     )
 
 
-def _update(binding: Binding, request: Request, wish: _Wish) -> bool:
+def _update(binding: Binding, said: Registration, wish: _Wish) -> bool:
     """Take what a refresh says anew; tell whether any of it is worth saving."""
-    binding.cseq = request.cseq.number
-    call_id = request.call_id
-    agent = (request.first("User-Agent") or "")[:LONGEST_TEXT]
-    changed = call_id != binding.call_id or agent != binding.user_agent
-    binding.call_id, binding.user_agent = call_id, agent
     address = wish.address
-    if address.params or binding.instance or binding.q != 1.0:
-        before = (binding.q, binding.instance, binding.reg_id)
-        binding.q = address.q
-        binding.instance, binding.reg_id = _identity(address)
-        changed = changed or before != (binding.q, binding.instance, binding.reg_id)
-    return changed
+    instance, reg_id = _identity(address)
+    before = (
+        *(binding.call_id, binding.user_agent),
+        *(binding.q, binding.instance, binding.reg_id),
+    )
+    binding.cseq = said.cseq
+    binding.call_id, binding.user_agent = said.call_id, said.agent
+    binding.q, binding.instance, binding.reg_id = address.q, instance, reg_id
+    return before != (said.call_id, said.agent, address.q, instance, reg_id)
 
 
 def _shown(binding: Binding, now: float) -> str:

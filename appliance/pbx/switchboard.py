@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from zlib import crc32
 
 from appliance.bundle import Bundle, User
@@ -15,12 +14,14 @@ from appliance.call.ports import PortPool
 from appliance.call.steps import Plan, Reject, Target
 from appliance.errors import RemoteError
 from appliance.pbx import user as user_destination
+from appliance.pbx.access import ACCESS, KNOWN
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.dialplan import Destination, DialPlan, Emergency, Nowhere, ToGroup, ToUser
 from appliance.pbx.directory import Directory
 from appliance.pbx.guard import Guard
 from appliance.pbx.location import Location
 from appliance.pbx.registrar import Registrar
+from appliance.pbx.straight import StraightRegistrar
 from appliance.pbx.survival import Mode, Survival
 from appliance.sip.arrival import note_source, reply_flow
 from appliance.sip.dialog import Dialogs
@@ -29,39 +30,10 @@ from appliance.sip.flow import Flow
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import ServerTransaction, Transactions
 from appliance.sip.message import Request, Response
+from appliance.sip.register_shape import RegisterShapes
 from appliance.sip.timers import TimerQueue
 
 Emit = Callable[[Action], None]
-
-
-class Access(Enum):
-    """What a request has to show before it is served."""
-
-    OPEN = "open"
-    """Nothing."""
-    DIGEST = "digest"
-    """Credentials of a user of the site."""
-    DIALOG = "dialog"
-    """Both tags of a dialog we are in."""
-    TRANSACTION = "transaction"
-    """The branch of an INVITE under way."""
-
-
-ACCESS: dict[str, Access] = {
-    "REGISTER": Access.DIGEST,
-    "INVITE": Access.DIGEST,
-    "OPTIONS": Access.OPEN,
-    "CANCEL": Access.TRANSACTION,
-    "ACK": Access.DIALOG,
-    "BYE": Access.DIALOG,
-    "UPDATE": Access.DIALOG,
-    "INFO": Access.DIALOG,
-    "PRACK": Access.DIALOG,
-}
-"""By method, outside a dialog; a method that is not here is refused (deny by default)."""
-
-KNOWN = frozenset({"MESSAGE", "NOTIFY", "PUBLISH", "REFER", "SUBSCRIBE"})
-"""Methods we understand and do not serve: 405, not 501 (RFC 3261, 21.4.6)."""
 
 
 class Site:
@@ -104,6 +76,8 @@ class Switchboard:
         self._context: CallContext | None = None
         self._authentication: Authentication | None = None
         self._registrar: Registrar | None = None
+        self._straight: StraightRegistrar | None = None
+        self._shapes = RegisterShapes()
 
     # -- the bundle ---------------------------------------------------------------------------
 
@@ -131,6 +105,9 @@ class Switchboard:
         self._registrar = Registrar(
             site.directory, bundle, self.location, self._authentication, self._emit
         )
+        self._straight = StraightRegistrar(
+            self._registrar, self._authentication, self._transactions, self._shapes, self._emit
+        )
 
     def restore(self, rows: tuple[bytes, ...], offset: float, now: float) -> None:
         """Take the bindings the last process left."""
@@ -140,6 +117,13 @@ class Switchboard:
         """Take a change of mode: nothing that lasts is touched by it (A4)."""
 
     # -- requests -----------------------------------------------------------------------------
+
+    def receive_straight(self, data: bytes, flow: Flow, now: float) -> bool:
+        """Take a whole message if it is a REGISTER of a known shape; False: it has to be read."""
+        site, straight = self.site, self._straight
+        if straight is None or site is None or not site.survival.admits_registrations:
+            return False
+        return straight.receive(data, flow, now)
 
     def receive(self, request: Request, flow: Flow, now: float) -> None:
         """Take one well-formed request; raises RemoteError for what is answered without state."""
@@ -206,7 +190,10 @@ class Switchboard:
         elif not site.survival.admits_registrations:
             self._unserved(request, flow, site.survival.retry_after)
         else:
-            self._answer(request, flow, registrar.receive(request, flow, now), now)
+            response = registrar.receive(request, flow, now)
+            if response.status == 200 and request.plain is not None and self._straight is not None:
+                self._straight.learn(request.text)
+            self._answer(request, flow, response, now)
 
     def _answer(self, request: Request, flow: Flow, response: Response, now: float) -> None:
         """Send a final answer; only what cost something is kept for retransmissions.

@@ -93,6 +93,11 @@ class Head:
         return self._plain
 
     @property
+    def text(self) -> str:
+        """Return start line and headers as they came, where the message is `plain`; else ''."""
+        return self._head if self._plain is not None else ""
+
+    @property
     def headers(self) -> list[Header]:
         """Return canonical name and raw value (unfolded, stripped), in the order of the wire."""
         if self._headers is None:

@@ -78,9 +78,15 @@ class Transactions:
         """
         note_source(request, flow)
         key = server_key(request)
+        if self.repeated(key, now):
+            return True
+        self._new, self._new_key = request, key
+        return False
+
+    def repeated(self, key: str, now: float) -> bool:
+        """Tell whether a transaction has this key (see `server_key`), and answer once more."""
         found = self._answered.get(key) or self._servers.get(key)
         if found is None:
-            self._new, self._new_key = request, key
             return False
         found.step("request", now)
         return True
@@ -105,6 +111,16 @@ class Transactions:
         self._forget_oldest(now)
         return tx
 
+    def resume(self, request: Request, flow: Flow, now: float) -> ServerTransaction:
+        """Take up an INVITE that an earlier process was answering; nothing is sent yet.
+
+        `flow` is the way its answers go, as that process found it.
+        """
+        tx = ServerTransaction(self._room, request, flow, server_key(request), now)
+        if request.to.tag is None:
+            tx.expect_merges(_merge_key(request))
+        return tx
+
     def answer(self, request: Request, response: Response, flow: Flow, now: float) -> None:
         """Send the final answer to a new request that is no INVITE, and repeat it as it must be.
 
@@ -114,7 +130,10 @@ class Transactions:
         if request is not self._new and self.seen(request, flow, now):
             return
         self._new, key = None, self._new_key
-        flow, data = reply_flow(request, flow), response.encode()
+        self.send_answer(key, response.encode(), reply_flow(request, flow), now)
+
+    def send_answer(self, key: str, data: bytes, flow: Flow, now: float) -> None:
+        """Send the final answer to the new request of this key, and repeat it as it must be."""
         self._room.send(flow, data)
         if flow.transport == "UDP":
             keep_answer(self._room, key, flow, data, now)
@@ -170,6 +189,14 @@ class Transactions:
         branch = self._put_via(request, flow)
         tx = ClientTransaction(self._room, request, flow, branch, user)
         tx.begin(now)
+        return tx
+
+    def resume_invite(
+        self, request: Request, flow: Flow, user: TransactionUser
+    ) -> ClientTransaction:
+        """Take up an INVITE that an earlier process has sent, its Via included; send nothing."""
+        tx = ClientTransaction(self._room, request, flow, request.via.branch, user)
+        tx.resume()
         return tx
 
     def send_ack(self, ack: Request, flow: Flow) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from appliance.sip.headers import CSeq, NameAddr, Via
 from appliance.sip.names import FULL
+from appliance.sip.patterns import HOST, PORT_LIMIT, TEXT, TOKEN, USER
 from appliance.sip.scan import NO_PARAMS, parameters
 from appliance.sip.uri import SipUri, uri_parameters
 
@@ -26,16 +27,14 @@ Groups = list[Any]
 MAX_HEADERS = 100
 """Header lines: calls through many proxies have about 60."""
 
-_TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"
-_TEXT = r"[ -~\x80-\uffff]*+"
-_NAME = rf"""(?:"([ !#-\[\]-~\x80-\uffff]*+)" ?|({_TOKEN}) )?"""
-_PORT = r"(?::(?!6[5-9][0-9]{3}|[7-9][0-9]{4})([0-9]{1,5}+))?"
-_HOST_PORT = rf"([A-Za-z0-9.\-]++|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT}"
-_URI = rf"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$,]++)@)?{_HOST_PORT}(;[A-Za-z0-9\-_.!~*+:=;]++)?"
-_PARTY = rf"{_NAME}<{_URI}>(?:;tag=({_TOKEN}))?"
+_PORT = rf"(?::{PORT_LIMIT}([0-9]{{1,5}}+))?"
+_HOST_PORT = rf"({HOST}){_PORT}"
+_NAME = rf"""(?:"([ !#-\[\]-~\x80-\uffff]*+)" ?|({TOKEN}) )?"""
+_URI = rf"(sips?):(?:({USER})@)?{_HOST_PORT}(;[A-Za-z0-9\-_.!~*+:=;]++)?"
+_PARTY = rf"{_NAME}<{_URI}>(?:;tag=({TOKEN}))?"
 _INSTANCE = r'"<urn:uuid:[0-9A-Fa-f\-]++>"'
 _PARAMS = r"[A-Za-z0-9\-.!%*_+~:=;]"
-_BRANCH = rf"(?!z9hG4bK[;\r])({_TOKEN})"
+_BRANCH = rf"(?!z9hG4bK[;\r])({TOKEN})"
 _PATH = rf"(?:(;rport)?;branch={_BRANCH}(;rport)?(?=\r)|(;[A-Za-z0-9\-.!%*_+~:=;\[\]]++))"
 
 _CAPTURED = {
@@ -48,14 +47,14 @@ _CAPTURED = {
     "Max-Forwards": r"[0-9]{1,2}",
     "Expires": r"[0-9]{1,9}",
     "Content-Length": r"[0-9]{1,5}",
-    "User-Agent": _TEXT,
-    "Authorization": _TEXT,
+    "User-Agent": TEXT,
+    "Authorization": TEXT,
     "Content-Type": r"[a-z/\-]++",
 }
 """Headers that are read from the match; a second line of one makes the message not plain."""
 _REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
 _KNOWN = "|".join(name for name in FULL if name not in _CAPTURED)
-_UNKNOWN = rf"(?=[!-~])(?!(?i:{'|'.join(FULL)}|[a-z])[ \t]*:){_TOKEN}"
+_UNKNOWN = rf"(?=[!-~])(?!(?i:{'|'.join(FULL)}|[a-z])[ \t]*:){TOKEN}"
 """A name nobody registered, in no spelling of one that is."""
 _START = rf"(?:([A-Z]++) ({_URI}) SIP/2\.0|SIP/2\.0 ([1-6][0-9][0-9]) ([ -~\x80-\uffff]*+))\r\n"
 
@@ -73,7 +72,7 @@ def _pattern() -> str:
         if name in _REQUIRED:
             required.append(rf"(?({place + 1})|(?!))")
         place += 1 + re.compile(value).groups
-    lines.append(rf"(?:{_KNOWN}|{_UNKNOWN}): {_TEXT}")
+    lines.append(rf"(?:{_KNOWN}|{_UNKNOWN}): {TEXT}")
     return rf"{_START}(?:(?:{'|'.join(lines)})\r\n){{0,{MAX_HEADERS}}}{''.join(required)}\r\n"
 
 
@@ -89,22 +88,6 @@ def match_plain(text: str) -> Groups | None:
     """Return the parts of a message's head, or None where anything about it is unusual."""
     match = _match(text)
     return None if match is None else list(match.groups())
-
-
-def bare_contact(groups: Groups) -> str | None:
-    """Return the URI of a Contact that is nothing but a URI in brackets; None for any other.
-
-    Whoever asks has seen `has_parameters` to what the URI may carry.
-    """
-    text: str | None = groups[_CONTACT]
-    if text is None or text[0] != "<" or groups[_CONTACT + 8]:
-        return None
-    return text[1:-1]
-
-
-def party_address(groups: Groups, at: int) -> tuple[str | None, str]:
-    """Return user and host of From or To, from their place."""
-    return groups[at + 4], groups[at + 5].lower()
 
 
 def wants_port(groups: Groups) -> bool:

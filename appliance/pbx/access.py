@@ -1,0 +1,35 @@
+"""What each SIP method has to show before it is served: deny by default."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Access(Enum):
+    """What a request has to show before it is served."""
+
+    OPEN = "open"
+    """Nothing."""
+    DIGEST = "digest"
+    """Credentials of a user of the site."""
+    DIALOG = "dialog"
+    """Both tags of a dialog we are in."""
+    TRANSACTION = "transaction"
+    """The branch of an INVITE under way."""
+
+
+ACCESS: dict[str, Access] = {
+    "REGISTER": Access.DIGEST,
+    "INVITE": Access.DIGEST,
+    "OPTIONS": Access.OPEN,
+    "CANCEL": Access.TRANSACTION,
+    "ACK": Access.DIALOG,
+    "BYE": Access.DIALOG,
+    "UPDATE": Access.DIALOG,
+    "INFO": Access.DIALOG,
+    "PRACK": Access.DIALOG,
+}
+"""By method, outside a dialog; a method that is not here is refused (deny by default)."""
+
+KNOWN = frozenset({"MESSAGE", "NOTIFY", "PUBLISH", "REFER", "SUBSCRIBE"})
+"""Methods we understand and do not serve: 405, not 501 (RFC 3261, 21.4.6)."""
