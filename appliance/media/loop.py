@@ -49,6 +49,10 @@ class Loop:
         self._epoll.register(descriptor, events)
         self._ready[descriptor] = ready
 
+    def serve(self, descriptor: int, ready: Ready) -> None:
+        """Call another `ready` for a descriptor added before."""
+        self._ready[descriptor] = ready
+
     def change(self, descriptor: int, events: int) -> None:
         """Wait for other events on a descriptor added before."""
         self._epoll.modify(descriptor, events)

@@ -19,17 +19,23 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+from appliance.media.buffer import BUFFER, VIEW
 from appliance.media.loop import Loop
 
 Address = tuple[str, int]
 Source = tuple[str, int] | tuple[str, int, int, int]
 Judge = Callable[[memoryview, Source], bool]
 """Tells whether a packet to a learning port shows the phone's address."""
+Take = Callable[[int], bool]
+"""Does something with a packet of so many bytes in `BUFFER`; False: it was not the phone's."""
 
 EF: Final = 46 << 2
 """Expedited forwarding as the traffic class octet: DSCP 46, no ECN."""
 PACKETS_PER_SECOND = 2000
 """From one address to one port; twice what 1080p video needs, and the end of any packet loop."""
+REFUSED_PER_TURN = 64
+"""Packets with the phone's address but not its key that are read in one turn of a port. They take
+no turn: a hundred of them must not keep one good packet waiting."""
 
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER, _SO_MEMINFO = 26, 27, 55
 """From asm-generic/socket.h; the socket module does not name them."""
@@ -39,10 +45,6 @@ _DROP_ALL = array.array("B", struct.pack("HBBI", 0x06, 0, 0, 0))
 """One BPF instruction, `ret #0`: keep nothing."""
 _FILTER: Final = struct.pack("HP", 1, _DROP_ALL.buffer_info()[0])
 """struct sock_fprog pointing at it; the array lives as long as this module."""
-
-_BUFFER = bytearray(65536)
-_VIEW = memoryview(_BUFFER)
-"""The one receive buffer: a packet is sent on before the next is read."""
 
 
 class PortTaken(OSError):
@@ -65,6 +67,7 @@ class Port:
         "_quota_until",
         "_receive",
         "_remote",
+        "_take",
         "_transmit",
         "ignored",
         "learnt",
@@ -72,6 +75,7 @@ class Port:
         "octets",
         "onward",
         "packets",
+        "refused",
     )
 
     def __init__(self, loop: Loop, local: Address) -> None:
@@ -83,15 +87,18 @@ class Port:
         self.octets = 0
         self.ignored = 0
         """Packets not passed on that the kernel did not count: see `dropped`."""
+        self.refused = 0
+        """Packets that came from the phone's address and were not the phone's."""
         self.learnt: Source | None = None
         """Where the phone turned out to be, in a port that learns."""
         self.onward: Port | None = None
         """The port of the other leg; None: there is none, packets end here."""
         self._remote: Address | None = None
         self._judge: Judge | None = None
+        self._take: Take | None = None
         self._live: socket.socket | None = None
         self._guard = _socket(local)
-        self._transmit: Callable[[memoryview], int] | None = None
+        self._transmit: Callable[[bytes | memoryview], int] | None = None
         self._receive: Callable[[bytearray], int] = self._guard.recv_into
         self._quota = PACKETS_PER_SECOND
         self._quota_until = 0.0
@@ -141,6 +148,21 @@ class Port:
         self._guard.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         self._loop.add(self._guard.fileno(), self._try_learning)
 
+    def divert(self, take: Take | None) -> None:
+        """Hand packets to `take` instead of passing them onward as they are; None: onward."""
+        self._take = take
+        if self._live is not None:
+            self._loop.serve(self._live.fileno(), self._forward if take is None else self._divert)
+
+    def send(self, packet: bytes | memoryview) -> None:
+        """Send to the phone; lost where it has no address, its port is closed, the way is shut."""
+        transmit = self._transmit
+        if transmit is not None:
+            try:
+                transmit(packet)
+            except OSError:
+                return
+
     def close(self) -> None:
         """Give the port back."""
         self._guard_only()
@@ -179,16 +201,40 @@ class Port:
         live.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         self._guard_only()
         self._live, self._receive, self._transmit = live, live.recv_into, live.send
-        self._loop.add(live.fileno(), self._forward)
+        self._loop.add(live.fileno(), self._forward if self._take is None else self._divert)
 
     def _forward(self, _events: int) -> None:
         """Pass one packet on: one for each wake-up, so that every stream has its turn."""
         try:
-            size = self._receive(_BUFFER)
+            size = self._receive(BUFFER)
         except OSError:
             # Nothing there after all, or the ICMP error of an earlier packet.
             return
         self._pass_on(size)
+
+    def _divert(self, _events: int) -> None:
+        """Hand over one packet of the phone's, and on the way all that are not."""
+        for _ in range(REFUSED_PER_TURN):
+            try:
+                size = self._receive(BUFFER)
+            except OSError:
+                return
+            if self._hand_over(size):
+                return
+
+    def _hand_over(self, size: int) -> bool:
+        take = self._take
+        if take is None:
+            self._pass_on(size)
+            return True
+        if self.packets >= self._quota and self._is_flooded():
+            return True
+        if not take(size):
+            self.refused += 1
+            return False
+        self.packets += 1
+        self.octets += size
+        return True
 
     def _pass_on(self, size: int) -> None:
         self.packets += 1
@@ -198,7 +244,7 @@ class Port:
         transmit = self.onward._transmit if self.onward is not None else None
         if transmit is not None:
             try:
-                transmit(_VIEW[:size])
+                transmit(VIEW[:size])
             except OSError:
                 # The phone's port is closed or the network is away: as lost as on the wire.
                 return
@@ -216,10 +262,10 @@ class Port:
 
     def _try_learning(self, _events: int) -> None:
         try:
-            size, source = self._guard.recvfrom_into(_BUFFER)
+            size, source = self._guard.recvfrom_into(BUFFER)
         except OSError:
             return
-        if self._judge is None or not self._judge(_VIEW[:size], source):
+        if self._judge is None or not self._judge(VIEW[:size], source):
             self.ignored += 1
             return
         try:
@@ -229,18 +275,18 @@ class Port:
             self.ignored += 1
             return
         self.learnt = source
-        self._pass_on(size)
+        self._hand_over(size)
         self._pass_on_queued(source)
 
     def _pass_on_queued(self, source: Source) -> None:
         """Empty the guard's queue: the phone's packets go on, the rest were strangers'."""
         for _ in range(256):
             try:
-                size, other = self._guard.recvfrom_into(_BUFFER)
+                size, other = self._guard.recvfrom_into(BUFFER)
             except OSError:
                 return
             if other == source:
-                self._pass_on(size)
+                self._hand_over(size)
             else:
                 self.ignored += 1
 

@@ -114,12 +114,12 @@ class Worker:
             elif len(self._relays) >= self._capacity:
                 raise OSError(0, f"all {self._capacity} relays are in use")
             self._relays[relay.key] = RelayedStream(self._loop, relay)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, LocalError) as error:
             self._fail(relay.key, error)
             return
         self._past = self._past.plus(Stats(opened=1))
 
-    def _fail(self, key: str, error: OSError | OverflowError) -> None:
+    def _fail(self, key: str, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         log(f"relay {key} failed: {reason}")
         self._past = self._past.plus(Stats(failed=1))

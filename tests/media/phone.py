@@ -12,8 +12,8 @@ RTCP = bytes.fromhex("80c9000112345678")
 """An empty receiver report."""
 
 
-def rtp(sequence: int = 1, payload: bytes = b"audio") -> bytes:
-    return RtpPacket(0, sequence, 160 * sequence, 0x1234, payload).encode()
+def rtp(sequence: int = 1, payload: bytes = b"audio", ssrc: int = 0x1234) -> bytes:
+    return RtpPacket(0, sequence, 160 * sequence, ssrc, payload).encode()
 
 
 def udp(address: str, port: int = 0) -> socket.socket:

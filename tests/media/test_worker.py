@@ -121,7 +121,8 @@ def test_a_taken_port_is_told_and_the_others_open(trial: Trial) -> None:
     thief = udp(*d.local)
     event, done = trial.ask("media.put", relays=[call("bad/0", c, d), call("good/0", a, b)])
     assert event.event == "relay_failed"
-    assert event.data == {"key": "bad/0", "reason": "Address already in use"}
+    reason = "Address already in use"
+    assert event.data == {"key": "bad/0", "reason": reason, "port": d.local[1]}
     assert done.ok == 1
     thief.close()
 
