@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from appliance.bundle import Problem
-from appliance.call.record import CallRecord, MediaCounters
+from appliance.call.record import CallRecord, MediaCounters, MediaQuality
 from appliance.cloud.records import UploadState
 from appliance.cloud.sync import SyncState
 from appliance.web.api import Api
@@ -42,6 +42,7 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Uploads", UploadState, set()),
         ("Record", CallRecord, {"uploaded"}),
         ("Counters", MediaCounters, set()),
+        ("Quality", MediaQuality, set()),
     ],
 )
 def test_structures_are_documented_field_by_field(
