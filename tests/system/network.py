@@ -134,7 +134,7 @@ class Network:
             host.run("ip", "-6", "addr", "add", f"fd77::{last}/64", "dev", "eth0", "nodad")
         self._plug(self.cloud, "wan", bridged=False)
         self.router.run("ip", "addr", "add", "10.78.0.1/24", "dev", "wan")
-        self.router.run("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+        self.router.run("tee", "/proc/sys/net/ipv4/ip_forward", text="1")
 
     def _plug(self, host: Host, port: str, bridged: bool) -> None:
         ends = ["type", "veth", "peer", "name", "eth0", "netns", host.name]
