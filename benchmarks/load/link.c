@@ -55,9 +55,10 @@ static bool bind_own_address(struct link *link, int number)
 {
     int yes = 1;
     link->local.sin_family = AF_INET;
-    link->local.sin_port = 0;
+    link->local.sin_port = link->datagram ? htons(PHONE_PORT) : 0;
     link->local.sin_addr.s_addr =
         htonl(0x7f010000u | ((unsigned)(number / 250) << 8) | (unsigned)(number % 250 + 1));
+    setsockopt(link->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     setsockopt(link->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     return bind(link->fd, (struct sockaddr *)&link->local, sizeof link->local) == 0;
 }
@@ -67,12 +68,12 @@ bool link_open(struct link *link, const struct server *server, int number, void 
     bool datagram = strcmp(server->transport, "udp") == 0;
     int yes = 1;
     socklen_t size = sizeof link->local;
+    link->datagram = datagram;
     link->fd = socket(AF_INET, (datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK, 0);
     if (link->fd < 0 || !bind_own_address(link, number)) {
         perror("socket");
         exit(1);
     }
-    link->datagram = datagram;
     link->used = 0;
     link->tls = NULL;
     if (!datagram)

@@ -6,6 +6,9 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
+/* Where phones listen; addresses are their own, so all of them may have the same port. */
+#define PHONE_PORT 5060
+
 enum link_state { SHUT, CONNECTING, HANDSHAKE, OPEN };
 
 struct link {

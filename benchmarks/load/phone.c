@@ -76,7 +76,7 @@ static void ask(struct phone *phone, const struct challenge *challenge)
         "%sContent-Length: 0\r\n\r\n",
         uri, transport, host, port, phone->call_id, phone->cseq, phone->account.user,
         phone->account.domain, phone->call_id, phone->account.user, phone->account.domain,
-        phone->call_id, phone->cseq, phone->account.user, host, port, scheme, answer);
+        phone->call_id, phone->cseq, phone->account.user, host, PHONE_PORT, scheme, answer);
     double at = now();
     phone->interval = phone->link.datagram ? T1 : TIMER_F;
     phone->due = at + phone->interval;

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 static EVP_MD *md5, *sha256;
 static EVP_MD_CTX *context;
 
 void sip_begin(void)
 {
+    srandom((unsigned)getpid()); /* or every run would make the same Call-IDs */
     md5 = EVP_MD_fetch(NULL, "MD5", NULL);
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     context = EVP_MD_CTX_new();
