@@ -25,3 +25,7 @@ class RandomIdentifiers:
             start = 0
         self._next = start + TOKEN
         return self._pool[start : self._next]
+
+    def key(self, length: int) -> bytes:
+        """Return bytes of which no other place has a copy."""
+        return os.urandom(length)

@@ -258,6 +258,8 @@ class Policies(_Part, frozen=True, kw_only=True):
     """Seconds a user's phones ring before the caller hears that nobody answers."""
     session_expires: Annotated[int, Meta(ge=90, le=86400)] = 1800
     """RFC 4028 Session-Expires, seconds."""
+    music_on_hold: bool = True
+    """Whether whoever is put on hold hears music; else silence (C4)."""
     max_calls: Annotated[int, Meta(ge=1, le=100_000)] = 4000
     """Calls at a time; the next gets 503."""
     emergency_callback: Seconds = 7200.0

@@ -14,6 +14,8 @@ from appliance.sip.matching import ClientTransaction
 from appliance.sip.message import Request, Response
 from appliance.sip.values import RAck
 
+NO_SUCH_MEDIA = (415, 488, 606)
+"""Answers to an INVITE that may mean the profile: phones that only do SRTP, or never."""
 COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 """Reason of the CANCEL to phones that lost the race: no missed call on their screens (RFC 3326)."""
 
@@ -31,6 +33,10 @@ class BranchOwner(LegOwner, Protocol):
 
     def declined(self, branch: Branch, status: int, now: float) -> None:
         """Take the branch's end without an answer."""
+        ...
+
+    def refused_profile(self, branch: Branch, status: int) -> bytes:
+        """Return the offer with SRTP in place of RTP, or the reverse; empty: that is no use."""
         ...
 
 
@@ -55,6 +61,7 @@ class Branch(Leg):
     ) -> None:
         super().__init__(context, owner, target.flow, target.extension)
         self.target = target
+        self.srtp = target.srtp or self.srtp
         self.call = owner
         self.alive = True
         """Whether it may still answer."""
@@ -108,7 +115,7 @@ class Branch(Leg):
             self._provisional(response, now)
         elif response.status < 300:
             self._accepted(response, now)
-        elif self._timer_too_short(response, now):
+        elif self._timer_too_short(response, now) or self._refuses_profile(response, now):
             return
         else:
             self._over(response.status, now)
@@ -171,9 +178,24 @@ class Branch(Leg):
     def _timer_too_short(self, response: Response, now: float) -> bool:
         if response.status != 422 or self._cancelled or not self.timer.too_small(response):
             return False
-        self._local_tag = self.context.identifiers.token()
-        self.invite(now, self._body)
+        self._invite_again(self._body, now)
         return True
+
+    def _refuses_profile(self, response: Response, now: float) -> bool:
+        """Ask once more for SRTP where RTP was refused, or the reverse (C13)."""
+        if response.status not in NO_SUCH_MEDIA or self._cancelled:
+            return False
+        if not self._body or self.asked_for_srtp is not None:
+            return False
+        body = self.call.refused_profile(self, response.status)
+        if not body:
+            return False
+        self._invite_again(body, now)
+        return True
+
+    def _invite_again(self, body: bytes, now: float) -> None:
+        self._local_tag = self.context.identifiers.token()
+        self.invite(now, body)
 
     def _over(self, status: int, now: float) -> None:
         was_alive, self.alive = self.alive, False

@@ -57,7 +57,7 @@ class Bridge:
                 self._call.lapsed(offered_to, "the ACK brought no answer to our offer", now)
                 return
             try:
-                body = self._pass_answer(answer, offered_to, offering)
+                body = self._pass_answer(answer, offered_to, offering, offering.heard)
             except (RemoteError, Unavailable) as error:
                 offering.acknowledge(response, now)
                 self._call.lapsed(offered_to, f"its answer cannot be passed on: {error}", now)
@@ -76,9 +76,11 @@ class Bridge:
     def _pass_offer(self, session: Session, offering: Leg, to: Leg) -> bytes:
         return self._media.offer(session, offering, to, self._side(to))
 
-    def _pass_answer(self, body: bytes, answering: Leg, to: Leg) -> bytes:
+    def _pass_answer(self, body: bytes, answering: Leg, to: Leg, offer: Session | None) -> bytes:
+        if offer is None:
+            raise RemoteError(488, "an answer to an offer nobody made")
         session = Session.parse(body)
-        passed = self._media.answer(session, answering, to, self._side(to))
+        passed = self._media.answer(session, answering, to, self._side(to), offer)
         answering.heard = session
         return passed
 
@@ -152,7 +154,7 @@ class Bridge:
             self.answer_in_ack(leg, other, response)
             return body
         other.acknowledge(response, now)
-        body = self._pass_answer(response.body, other, leg)
+        body = self._pass_answer(response.body, other, leg, offer)
         leg.heard = offer
         self._media.connect(self._caller, self._callee)
         return body

@@ -17,6 +17,7 @@ from appliance.call.leg import Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.move import Move
 from appliance.call.record import CallRecord, RecordDraft, outcome_of
+from appliance.call.security import other_profile
 from appliance.call.steps import Outcome, Plan, Reject, Ring, Step
 from appliance.call.wording import ascii_text, better, quoted, word_of
 from appliance.errors import RemoteError, Unavailable
@@ -70,7 +71,6 @@ class Call:
         self.state = CallState.RINGING
         self.branches: list[Branch] = []
         self.callee: Branch | None = None
-        self.media = CallMedia(context, self.id)
         self.draft = RecordDraft(
             CallRecord(
                 id=self.id,
@@ -85,9 +85,12 @@ class Call:
                 sealed=False,
             )
         )
+        self.media = CallMedia(context, self.id, self.draft.step)
         self.reports_due = 0
         """Relays whose last counters have not come yet."""
         self._offer: Session | None = None
+        self._lines: tuple[int, ...] = ()
+        """The m-lines of the offer that can be relayed."""
         self._plan: Plan | None = None
         self._word = ""
         self._best = 480
@@ -105,7 +108,7 @@ class Call:
             self.caller.timer.check(self.caller.invite.request)
             self._offer = parse_offer(self.caller.invite.request.body)
             if self._offer is not None:
-                check_offer(self._offer, self.context.policies.srtp)
+                self._lines = check_offer(self._offer, self.caller.srtp)
                 self.caller.heard = self._offer
                 self.caller.offered = self.caller.invite.request.body
         except RemoteError as error:
@@ -149,13 +152,18 @@ class Call:
         self.branches = [Branch(self.context, self, target, invitation) for target in step.targets]
         for branch in self.branches:
             try:
-                body = b""
-                if self._offer is not None:
-                    body = self.media.offer(self._offer, self.caller, branch, CALLEE)
-                branch.invite(now, body)
-            except (RemoteError, Unavailable) as error:
+                branch.invite(now, self._offered(branch))
+            except RemoteError as error:
+                self._reject(error.status, error.reason, now)
+                return
+            except Unavailable as error:
                 self._reject(503, str(error), now)
                 return
+
+    def _offered(self, branch: Branch) -> bytes:
+        if self._offer is None:
+            return b""
+        return self.media.offer(self._offer, self.caller, branch, CALLEE, self._lines)
 
     def _nobody_answered(self, now: float) -> None:
         self._stop_ringing(now)
@@ -186,6 +194,21 @@ class Call:
                 return
         self.caller.progress(180 if response.status != 183 else 183, now)
 
+    def refused_profile(self, branch: Branch, status: int) -> bytes:
+        """Return the offer with SRTP in place of RTP, or the reverse; empty: that is no use."""
+        if self._offer is None or self.state is not CallState.RINGING:
+            return b""
+        secure = branch.asked_for_srtp = other_profile(branch)
+        if secure is None:
+            return b""
+        try:
+            body = self._offered(branch)
+        except (RemoteError, Unavailable):
+            return b""
+        profiles = ("SRTP", "RTP") if secure else ("RTP", "SRTP")
+        self.draft.step(f"{branch.extension} refused {profiles[1]} ({status}): {profiles[0]}")
+        return body
+
     def answered(self, branch: Branch, response: Response, now: float) -> None:
         """Join the caller with the first phone that answers; tell the others (C1)."""
         if self.state is not CallState.RINGING:
@@ -194,6 +217,7 @@ class Call:
             return
         self._stop_ringing(now, COMPLETED_ELSEWHERE, but=branch)
         self.callee = branch
+        branch.asked_for_srtp = None
         try:
             body = self._pass_answer(branch, response)
         except (RemoteError, Unavailable) as error:
@@ -231,7 +255,7 @@ class Call:
         if self._offer is None:
             body = self.media.offer(session, branch, self.caller, CALLER)
         else:
-            body = self.media.answer(session, branch, self.caller, CALLER)
+            body = self.media.answer(session, branch, self.caller, CALLER, self._offer)
         branch.heard = session
         return body
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 from zlib import crc32
 
+from appliance.bundle import SrtpPolicy
 from appliance.call.context import ALLOW, CallContext, contact_uri
 from appliance.call.session_timer import SessionTimer
 from appliance.sdp.session import Session
@@ -69,6 +70,12 @@ class Leg:
         self.dialog: Dialog | None = None
         self.session_id = number_of(context.identifiers.token())
         """Session id in the o= line of every SDP we send on this leg (RFC 8866, 5.2)."""
+        self.srtp: SrtpPolicy = context.policies.srtp
+        """Whether this leg has to be, may be or must not be SRTP; the other leg's may differ."""
+        self.asked_for_srtp: bool | None = None
+        """What a phone is asked for that refused the other profile; None: whatever fits best."""
+        self.keys: dict[str, bytes] = {}
+        """Keys and salts of our own for this leg, by `<m-line> <suite>`; secret."""
         self.told: Session | None = None
         """Last description we sent, to be repeated in refreshes."""
         self.heard: Session | None = None

@@ -2,70 +2,120 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
-from appliance.call.actions import DropRelay, PutRelay, Relay, RelaySide
+from appliance.call.actions import DropRelay, PutRelay, Relay, RelaySide, Sound
+from appliance.call.codecs import PLAYABLE, codecs_of, playable
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
+from appliance.call.security import answered, keys_of, offered
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import (
+    HELD,
     check_answer,
     check_offer,
+    direction_of,
     relayed,
     remote_media,
+    reply_to,
+    turned,
     versioned,
 )
-from appliance.sdp.session import Origin, Session
+from appliance.sdp.session import Direction, Media, Origin, Session
 
 CALLER, CALLEE = 0, 1
+MUSIC = Sound("music", loop=True)
+
+
+class End(NamedTuple):
+    """One leg's end of a stream, and which way its phone wants it."""
+
+    side: RelaySide
+    direction: Direction
 
 
 class CallMedia:
     """Ports of the caller's and of the callee's side, a pair for each m-line of the session."""
 
-    def __init__(self, context: CallContext, call_id: str) -> None:
+    def __init__(self, context: CallContext, call_id: str, note: Callable[[str], None]) -> None:
+        """`note` adds a line to the call's record."""
         self._context = context
         self._call_id = call_id
+        self._note = note
         self._ports: tuple[list[int], list[int]] = ([], [])
         self._relays: dict[str, Relay] = {}
         self._revision = 0
+        self._protection = ""
 
     @property
     def relays(self) -> list[Relay]:
         """The relays that must exist now."""
         return list(self._relays.values())
 
-    def offer(self, offer: Session, offering: Leg, to: Leg, side: int) -> bytes:
+    def offer(
+        self,
+        offer: Session,
+        offering: Leg,
+        to: Leg,
+        side: int,
+        lines: tuple[int, ...] | None = None,
+    ) -> bytes:
         """Return the SDP that passes `offering`'s offer on to `to`.
 
-        Raises RemoteError 488 where policy forbids it, Unavailable when no RTP port is left.
+        `lines` is what `check_offer` returned, where it was asked already. Raises RemoteError 488
+        where a policy forbids it, Unavailable when no RTP port is left.
         """
-        lines = check_offer(offer, self._context.policies.srtp, offering.heard)
-        return self._tell(offer, lines, to, side)
+        if lines is None:
+            lines = check_offer(offer, offering.srtp, offering.heard)
+        media = list(offer.media)
+        for index in lines:
+            line = offered(media[index], to, index)
+            if self._has_music(offer, line):
+                line = turned(line, "sendonly")
+            media[index] = line
+        return self._tell(replace(offer, media=tuple(media)), lines, to, side)
 
-    def answer(self, answer: Session, answering: Leg, to: Leg, side: int) -> bytes:
-        """Return the SDP that passes `answering`'s answer on to `to`; raises as `offer` does."""
+    def answer(self, answer: Session, answering: Leg, to: Leg, side: int, offer: Session) -> bytes:
+        """Return the SDP that passes `answering`'s answer on to `to`, whose offer it answers.
+
+        Raises as `offer` does.
+        """
         if answering.told is None:
             raise RemoteError(488, "an answer to an offer nobody made")
         checked = check_answer(answering.told, answer)
-        lines = tuple(index for index, media in enumerate(checked.media) if media.port)
-        return self._tell(checked, lines, to, side)
+        lines = tuple([index for index, line in enumerate(checked.media) if line.port])
+        media = list(checked.media)
+        for index in lines:
+            asked = offer.media[index]
+            line = answered(media[index], asked, to, index)
+            given, wanted = direction_of(checked, line), direction_of(offer, asked)
+            if wanted in ("sendrecv", "recvonly") and self._has_music(checked, line):
+                line = turned(line, "sendonly")
+            elif reply_to(wanted, given) != given:
+                line = turned(line, reply_to(wanted, given))
+            media[index] = line
+        return self._tell(replace(checked, media=tuple(media)), lines, to, side)
 
     def connect(self, caller: Leg, callee: Leg) -> None:
         """Make the relays fit what both sides said last."""
-        sides = (self._sides(caller, CALLER), self._sides(callee, CALLEE))
+        ends = (self._ends(caller, CALLER), self._ends(callee, CALLEE))
         self._revision += 1
         wanted = {}
-        for index, (a, b) in enumerate(zip(*sides, strict=False)):
+        for index, (a, b) in enumerate(zip(*ends, strict=False)):
             if a is None or b is None:
                 continue
             key = f"{self._call_id}/{index}"
-            wanted[key] = Relay(key, self._revision, a, b)
+            sides = self._entertained(a, b), self._entertained(b, a)
+            wanted[key] = Relay(key, self._revision, *sides)
         for key in self._relays.keys() - wanted.keys():
             self._context.emit(DropRelay(key))
         for relay in wanted.values():
             self._context.emit(PutRelay(relay))
         self._relays = wanted
+        self._note_protection()
 
     def holds(self, port: int) -> bool:
         """Tell whether a port, or the one below it, is this call's."""
@@ -127,8 +177,7 @@ class CallMedia:
         ports = self._take(side, len(session.media))
         local = {index: (address, ports[index]) for index in lines}
         origin = Origin(leg.session_id, 1)
-        policy = self._context.policies.srtp
-        leg.told = versioned(relayed(session, local, origin, policy), leg.told)
+        leg.told = versioned(relayed(session, local, origin), leg.told)
         return leg.told.encode()
 
     def _take(self, side: int, count: int) -> list[int]:
@@ -140,22 +189,74 @@ class CallMedia:
             ports.append(port)
         return ports
 
-    def _sides(self, leg: Leg, side: int) -> list[RelaySide | None]:
+    def _ends(self, leg: Leg, side: int) -> list[End | None]:
         """Return what each m-line of the leg's last SDP means for its end of the relay."""
-        if leg.heard is None:
+        heard, told = leg.heard, leg.told
+        if heard is None or told is None:
             return []
-        ports = self._ports[side]
-        sides: list[RelaySide | None] = []
-        for port, line, media in zip(ports, leg.heard.media, remote_media(leg.heard), strict=False):
+        address, host = leg.flow.local[0], leg.flow.remote[0]
+        ends: list[End | None] = []
+        for port, line, ours, media in zip(
+            self._ports[side], heard.media, told.media, remote_media(heard), strict=False
+        ):
             if not line.port:
-                sides.append(None)
+                ends.append(None)
                 continue
-            # An SDP that names another host than the one that signals comes from behind a NAT.
-            host = leg.flow.remote[0]
-            behind_nat = media.rtp is not None and media.rtp[0] != host
-            local = (leg.flow.local[0], port)
-            sides.append(RelaySide(local, media.rtp, media.rtcp, learn=behind_nat, learn_from=host))
-        return sides
+            receives, sends = keys_of(ours, line)
+            relay_side = RelaySide(
+                (address, port),
+                media.rtp,
+                media.rtcp,
+                # An SDP that names another host than the one that signals is from behind a NAT.
+                learn=media.rtp is not None and media.rtp[0] != host,
+                learn_from=host,
+                receives=receives,
+                sends=sends,
+                codecs=codecs_of(line, ours),
+            )
+            ends.append(End(relay_side, media.direction))
+        return ends
+
+    def _has_music(self, session: Session, line: Media) -> bool:
+        """Tell whether the party that does not want to be heard gets music in its place.
+
+        For `inactive` only: with `sendonly` the description says already that something comes.
+        """
+        return (
+            direction_of(session, line) == "inactive"
+            and self._context.policies.music_on_hold
+            and playable(line)
+        )
+
+    def _entertained(self, end: End, other: End) -> RelaySide:
+        """Return a side with music where the other phone holds it and its own listens (C4)."""
+        side = end.side
+        if (
+            other.direction in HELD
+            and end.direction in ("sendrecv", "recvonly")
+            and side.remote is not None
+            and self._context.policies.music_on_hold
+            and any(codec.name in PLAYABLE for codec in side.codecs)
+        ):
+            return replace(side, hears=MUSIC)
+        return side
+
+    def _note_protection(self) -> None:
+        said = "; ".join(filter(None, map(protection_of, self._relays.values())))
+        if said != self._protection:
+            self._protection = said
+            self._note(said or "SRTP: no more")
+
+
+def protection_of(relay: Relay) -> str:
+    """Return how a relay's two legs are protected, for the record; empty: clear RTP."""
+    a, b = relay.a, relay.b
+    suites = [side.sends.suite if side and side.sends else "RTP" for side in (a, b)]
+    if suites == ["RTP", "RTP"] or b is None:
+        return "" if suites[0] == "RTP" else f"SRTP: caller {suites[0]}"
+    passes = a.sends == b.receives and b.sends == a.receives
+    way = "passed" if passes else "bridged"
+    return f"SRTP: caller {suites[0]}, callee {suites[1]}, {way}"
 
 
 def _moved(relay: Relay, side: int, port: int, revision: int) -> Relay:

@@ -9,6 +9,7 @@ from collections.abc import Generator
 
 import msgspec
 
+from appliance.bundle import SrtpPolicy
 from appliance.sip.flow import Flow
 
 
@@ -21,6 +22,8 @@ class Target(msgspec.Struct, frozen=True):
     """The flow it registered on; requests go back on it (RFC 5626)."""
     extension: str
     """Whose phone it is, for the record."""
+    srtp: SrtpPolicy | None = None
+    """Whether this leg has to be SRTP, may be, or must not; None: as the site's policy has it."""
 
 
 class Ring(msgspec.Struct, frozen=True):

@@ -29,6 +29,20 @@ SUITES: Final[dict[str, int]] = {
 }
 """Every suite we let pass, with the length of its key and salt together in bytes."""
 
+BRIDGED: Final = (
+    "AEAD_AES_256_GCM",
+    "AEAD_AES_128_GCM",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_256_CM_HMAC_SHA1_32",
+    "AES_CM_128_HMAC_SHA1_32",
+)
+"""Suites the media process can undo and make again, in the order in which we offer them."""
+_DRAFT_NAMES: Final = {
+    "AES_CM_256_HMAC_SHA1_80": "AES_256_CM_HMAC_SHA1_80",
+    "AES_CM_256_HMAC_SHA1_32": "AES_256_CM_HMAC_SHA1_32",
+}
+
 LINES_LIMIT = 32
 """a=crypto lines of one m-line; phones offer up to 8."""
 KEYS_LIMIT = 8
@@ -108,6 +122,20 @@ class CryptoAttribute:
     def known(self) -> bool:
         """Tell whether we let its suite pass."""
         return self.suite in SUITES
+
+    @property
+    def standard_suite(self) -> str:
+        """The suite by the name that an RFC gives it."""
+        return _DRAFT_NAMES.get(self.suite, self.suite)
+
+    @property
+    def bridgeable(self) -> bool:
+        """Tell whether we can end this protection ourselves, and not only let it pass.
+
+        Several keys at a time, key derivation rates and error correction we can only let pass.
+        """
+        harmless = all(parameter.upper().startswith("WSH=") for parameter in self.parameters)
+        return self.standard_suite in BRIDGED and len(self.keys) == 1 and harmless
 
     def _check(self) -> None:
         if not self.keys:

@@ -7,7 +7,7 @@ checked against what was sent with `check_answer`, and rewritten for the first l
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -135,10 +135,29 @@ def remote_media(session: Session) -> list[RemoteMedia]:
     return [_remote(session, media) for media in session.media]
 
 
+def direction_of(session: Session, media: Media) -> Direction:
+    """Return a stream's direction, with the old hold by 0.0.0.0 said in today's words."""
+    direction = session.direction_of(media)
+    if session.connection_of(media) in ("0.0.0.0", "::"):
+        return _PAUSED.get(direction, direction)
+    return direction
+
+
+def reply_to(offered: Direction, answered: Direction) -> Direction:
+    """Return what an answerer may do at most of what it says (RFC 3264, 6.1)."""
+    return _REPLIES.get((offered, answered), answered)
+
+
+def turned(media: Media, direction: Direction) -> Media:
+    """Return the media with this direction attribute instead of its own."""
+    kept = [attribute for attribute in media.attributes if attribute.name not in DIRECTIONS]
+    return replace(media, attributes=(*kept, Attribute(direction)))
+
+
 def is_hold(session: Session) -> bool:
     """Tell whether every stream that lives is one its sender does not want to hear."""
     living = [media for media in session.media if media.port]
-    return bool(living) and all(_direction(session, media) in _HELD for media in living)
+    return bool(living) and all(direction_of(session, media) in HELD for media in living)
 
 
 def versioned(session: Session, before: Session | None) -> Session:
@@ -154,7 +173,8 @@ def versioned(session: Session, before: Session | None) -> Session:
     return replace(session, origin=replace(before.origin, version=before.origin.version + 1))
 
 
-_HELD: Final = frozenset({"sendonly", "inactive"})
+HELD: Final = frozenset({"sendonly", "inactive"})
+"""Directions of whoever does not want to hear the other."""
 
 
 def _refusal(session: Session, media: Media, policy: SrtpPolicy) -> str:
@@ -190,8 +210,8 @@ def _checked(offer: Session, offered: Media, answer: Session, answered: Media) -
     formats = _common_formats(offered, answered)
     narrowed = replace(answered, formats=formats)
     given = answer.direction_of(answered)
-    allowed = _REPLIES.get((offer.direction_of(offered), given), given)
-    return narrowed if allowed == given else _turned(narrowed, allowed)
+    allowed = reply_to(offer.direction_of(offered), given)
+    return narrowed if allowed == given else turned(narrowed, allowed)
 
 
 def _check_key(offered: Media, answered: Media) -> None:
@@ -218,8 +238,12 @@ def _common_formats(offered: Media, answered: Media) -> tuple[str, ...]:
 
 def _codecs(media: Media) -> list[str]:
     """Return each format's `encoding/clock/channels` in one spelling, its bare name if none."""
-    maps = media.rtpmaps
-    names = [maps.get(name) or _STATIC.get(name, name) for name in media.formats]
+    return encodings(media.formats, media.rtpmaps)
+
+
+def encodings(formats: Sequence[str], rtpmaps: Mapping[str, str]) -> list[str]:
+    """Return `encoding/clock[/channels]` of each format in one spelling, its bare name if none."""
+    names = [rtpmaps.get(name) or _STATIC.get(name, name) for name in formats]
     return [name.lower().removesuffix("/1") for name in names]
 
 
@@ -236,9 +260,9 @@ def _relayed_media(
         lines=tuple([line for line in media.lines if line.letter in "ib"]),
         attributes=_shown(media.attributes, keys=policy != "off"),
     )
-    direction = _direction(session, media)
+    direction = direction_of(session, media)
     # Our address stands where 0.0.0.0 stood, so the hold has to be said in today's words.
-    return line if direction == session.direction_of(media) else _turned(line, direction)
+    return line if direction == session.direction_of(media) else turned(line, direction)
 
 
 def _shown(attributes: tuple[Attribute, ...], keys: bool) -> tuple[Attribute, ...]:
@@ -253,22 +277,8 @@ def _shown(attributes: tuple[Attribute, ...], keys: bool) -> tuple[Attribute, ..
     )
 
 
-def _turned(media: Media, direction: Direction) -> Media:
-    """Return the media with this direction attribute instead of its own."""
-    kept = [attribute for attribute in media.attributes if attribute.name not in DIRECTIONS]
-    return replace(media, attributes=(*kept, Attribute(direction)))
-
-
-def _direction(session: Session, media: Media) -> Direction:
-    """Return the direction with the old hold taken into account."""
-    direction = session.direction_of(media)
-    if session.connection_of(media) in ("0.0.0.0", "::"):
-        return _PAUSED.get(direction, direction)
-    return direction
-
-
 def _remote(session: Session, media: Media) -> RemoteMedia:
-    direction = _direction(session, media)
+    direction = direction_of(session, media)
     if not media.port:
         return RemoteMedia(None, None, direction)
     address = _literal(session.connection_of(media))

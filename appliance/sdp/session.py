@@ -6,6 +6,7 @@ section, which is always the RFC's when written.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
@@ -112,11 +113,7 @@ class Media(Attributed, msgspec.Struct, frozen=True):
     @property
     def rtpmaps(self) -> dict[str, str]:
         """Payload type to `encoding/clock[/channels]`, as far as the description says."""
-        maps: dict[str, str] = {}
-        for value in self.all("rtpmap"):
-            payload_type, _, encoding = value.partition(" ")
-            maps[payload_type] = encoding.strip()
-        return maps
+        return read_rtpmaps(self.all("rtpmap"))
 
     @property
     def ptime(self) -> int | None:
@@ -176,6 +173,15 @@ class Session(Attributed, msgspec.Struct, frozen=True):
     def connection_of(self, media: Media) -> str | None:
         """Return the address a stream is received at: its own, else the session's."""
         return self.connection if media.connection is None else media.connection
+
+
+def read_rtpmaps(values: Iterable[str]) -> dict[str, str]:
+    """Return payload type to `encoding/clock[/channels]` from the values of a=rtpmap lines."""
+    maps: dict[str, str] = {}
+    for value in values:
+        payload_type, _, encoding = value.partition(" ")
+        maps[payload_type] = encoding.strip()
+    return maps
 
 
 def network(address: str) -> str:

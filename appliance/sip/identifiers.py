@@ -15,6 +15,10 @@ class Identifiers(Protocol):
         """Return at least 64 bits of randomness as SIP token characters, e.g. 16 hex digits."""
         ...
 
+    def key(self, length: int) -> bytes:
+        """Return so many random bytes, for a key and its salt."""
+        ...
+
 
 class CountedIdentifiers:
     """Make predictable names for tests and simulations: t1, t2, t3 ..."""
@@ -27,3 +31,8 @@ class CountedIdentifiers:
         """Return the next name in order."""
         self._count += 1
         return f"{self._prefix}{self._count}"
+
+    def key(self, length: int) -> bytes:
+        """Return bytes that tell one key from the next, and nothing else."""
+        self._count += 1
+        return self._count.to_bytes(length, "big")

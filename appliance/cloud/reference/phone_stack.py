@@ -25,6 +25,10 @@ class RandomIdentifiers:
         """Return 16 hexadecimal digits."""
         return secrets.token_hex(8)
 
+    def key(self, length: int) -> bytes:
+        """Return random bytes."""
+        return secrets.token_bytes(length)
+
 
 class Owner(Protocol):
     """Who is told what comes in."""
