@@ -4,26 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-
-class MediaQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """How one leg's stream was heard at its far end, by the best source there was (H4)."""
-
-    source: str
-    """`rtcp` (the far end's own reports), `headers` (our look at RTP headers) or `counters`."""
-    codec: str = ""
-    loss: float = 0.0
-    """Packets lost of those expected, average over the call, 0 to 1."""
-    loss_max: float = 0.0
-    """The worst interval's."""
-    jitter: float = 0.0
-    """Seconds, average of the interarrival jitter (RFC 3550, 6.4.1)."""
-    jitter_max: float = 0.0
-    delay: float | None = None
-    """Seconds of round trip between us and the phone; None: nobody measured it."""
-    bitrate: float = 0.0
-    """Bits per second of RTP packets."""
-    mos: float | None = None
-    """Listening quality by the E-model (ITU-T G.107), 1 to 4.5; None: unknown codec."""
+from appliance.rtp.quality import MediaQuality
 
 
 class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +51,24 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     from_callee: MediaCounters = MediaCounters()
     sealed: bool = True
     """False while counters are still to come; only sealed records are uploaded."""
+
+
+def begun(
+    id: str, site: str, mode: str, caller: str, caller_name: str, callee: str, started: float
+) -> CallRecord:
+    """Return the record of a call that has just begun."""
+    return CallRecord(
+        id=id,
+        site=site,
+        mode=mode,
+        caller=caller,
+        caller_name=caller_name,
+        callee=callee,
+        started=started,
+        outcome="failed",
+        status=0,
+        sealed=False,
+    )
 
 
 class RecordDraft:
