@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.bundle.values import (
+    Audio,
     Beginning,
     ClosingTime,
     Country,
@@ -23,6 +24,7 @@ from appliance.bundle.values import (
     Host,
     Identifier,
     Key,
+    Language,
     Line,
     Mac,
     Name,
@@ -167,10 +169,18 @@ class Hours(_Part, frozen=True, kw_only=True):
 
 
 class Prompt(_Part, frozen=True, kw_only=True):
-    """A message that callers hear; text is spoken once when the bundle is applied (D6)."""
+    """A message that callers hear, made ready once when the bundle is applied (D6).
+
+    One with the id of a sound that ships with Holdfast (`holdfast sounds list`) is heard instead.
+    """
 
     id: Identifier
-    text: Text
+    text: Text = ""
+    """Spoken by the appliance where there is no `audio`; else what it says, for people to read."""
+    audio: Audio = b""
+    """A WAV file in base64: 8 or 16 kHz, 16-bit PCM, mu-law or A-law, mono or stereo."""
+    language: Language | None = None
+    """In which `text` is spoken; None: the site's."""
 
 
 class Group(_Part, frozen=True, kw_only=True):
@@ -289,6 +299,8 @@ class Site(_Part, frozen=True, kw_only=True):
     """Digest realm; the cloud's, so that phones need one credential only."""
     time_zone: Line = "UTC"
     """IANA name, like America/Chicago."""
+    language: Language = "en"
+    """Of the sounds that ship with Holdfast and of prompts given as text."""
 
 
 class Bundle(_Part, frozen=True, kw_only=True):

@@ -120,6 +120,16 @@ Beginning = Annotated[
         description="the beginning of the numbers to refuse, like +1900",
     ),
 ]
+Language = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}" + _END,
+        description="a language like en, en-GB or de",
+    ),
+]
+Audio = Annotated[
+    bytes, Meta(max_length=16 << 20, description="a WAV file of at most 16 MB, in base64")
+]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}" + _END, description="an ISO 3166 code like US")]
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port, 1 to 65535")]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000, description="a number of seconds, 0 or more")]

@@ -40,8 +40,10 @@ class Sounds:
         self._seen: tuple[int, int] | None = None
         self._kept: OrderedDict[tuple[str, str], Frames] = OrderedDict()
         self._octets = 0
-        # All that takes long is made now, 50 ms for which no packet should have to wait later.
-        self._tones = {name: _tone(name) for name in SUPPORTED}
+        self._look_for_change()
+        # All that takes long is made now: 50 ms for which no packet should have to wait later.
+        for name in SUPPORTED:
+            self.frames(_TONE + name, "PCMU")
         ulaw_to_alaw(b"")
         prompt_file("", "")
 
@@ -95,7 +97,8 @@ class Sounds:
             except OSError as error:
                 log(f"sound {name}: {own}: {error.strerror}; playing what ships")
         if name.startswith(_TONE):
-            return self._tones.get(name.removeprefix(_TONE))
+            samples = progress_tone(name.removeprefix(_TONE), self._shelf.country)
+            return encode_ulaw(samples) if samples is not None else None
         file = MUSIC if name == "music" else prompt_file(name, self._shelf.language)
         return _octets_of(file) if file is not None else None
 
@@ -110,11 +113,6 @@ class Sounds:
 def _cut(octets: bytes, silence: bytes) -> Frames:
     whole = octets + silence * (-len(octets) % FRAME)
     return tuple(whole[n : n + FRAME] for n in range(0, len(whole), FRAME))
-
-
-def _tone(name: str) -> bytes:
-    samples = progress_tone(name)
-    return encode_ulaw(samples) if samples is not None else b""
 
 
 def _octets_of(file: Path) -> bytes | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
-from appliance.bundle.rules import cloud, groups, names, numbering, people, places
+from appliance.bundle.rules import cloud, groups, names, numbering, people, places, prompts
 
 Rule = Callable[[Bundle], Iterator[Problem]]
 
@@ -33,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     places.time_zones_exist,
     places.networks_are_networks,
     places.hours_can_be_kept,
+    prompts.prompts_can_be_heard,
     groups.members_are_users,
     groups.kinds_have_what_they_need,
     groups.references_exist,

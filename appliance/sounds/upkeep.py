@@ -1,0 +1,107 @@
+"""Core's end of the preparation: keeps the prepared sounds as the bundle in force wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from appliance.bundle import Bundle
+from appliance.call.actions import Notice
+from appliance.errors import HoldfastError, LocalError, Unavailable
+from appliance.sounds.preparation import Wanted, prepare
+from appliance.sounds.shelf import read_shelf
+
+TIMEOUT = 1800.0
+"""Seconds for all prompts of a site; an hour of recordings takes some ten minutes."""
+COMPLAINT_LIMIT = 1000
+"""Characters shown of what went wrong."""
+
+
+class SoundUpkeep:
+    """Prepares what changes; calls go on with the sounds of before until that is done."""
+
+    def __init__(self, folder: Path, notify: Callable[[Notice], None]) -> None:
+        self._folder = folder
+        self._notify = notify
+        self._wanted: Wanted | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def apply(self, bundle: Bundle) -> None:
+        """Have the sounds of this bundle, as soon as they can be made."""
+        self._wanted = Wanted.of(bundle)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def settled(self) -> None:
+        """Wait until nothing is being prepared."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def stop(self) -> None:
+        """End what is being prepared; it is begun again with the next bundle."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _work(self) -> None:
+        while self._wanted is not None:
+            wanted, self._wanted = self._wanted, None
+            try:
+                await self._prepare(wanted)
+            except HoldfastError as error:
+                self._say("alarm", f"the site's prompts are not ready: {error}")
+
+    async def _prepare(self, wanted: Wanted) -> None:
+        if await asyncio.to_thread(self._is_ready, wanted):
+            return
+        if wanted.prompts:
+            await _prepare_apart(wanted, self._folder)
+        else:
+            await asyncio.to_thread(prepare, wanted, self._folder)
+        shelf = await asyncio.to_thread(read_shelf, self._folder)
+        for name, reason in shelf.missing.items():
+            self._say("warning", f"callers will not hear the prompt `{name}`: {reason}")
+        if shelf.files:
+            self._say("info", f"{len(shelf.files)} prompts of the site are ready")
+
+    def _is_ready(self, wanted: Wanted) -> bool:
+        try:
+            shelf = read_shelf(self._folder)
+        except LocalError:
+            return False
+        # What could not be made may be possible now: a program was installed meanwhile.
+        whole = all((self._folder / file).exists() for file in shelf.files.values())
+        return shelf.made_from == wanted.digest and whole and not shelf.missing
+
+    def _say(self, severity: str, text: str) -> None:
+        self._notify(Notice(severity, "sounds", text))
+
+
+async def _prepare_apart(wanted: Wanted, folder: Path) -> None:
+    """Prepare in a process of its own; raises Unavailable when that does not succeed."""
+    command = [sys.executable, "-m", "appliance.sounds.preparation", str(folder)]
+    pipe = asyncio.subprocess.PIPE
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe
+        )
+    except OSError as error:
+        raise Unavailable(f"no process for it: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            _, complaint = await child.communicate(msgspec.msgpack.encode(wanted))
+    except TimeoutError:
+        raise Unavailable(f"it took more than {TIMEOUT:.0f} seconds; shorten them") from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode:
+        text = complaint.decode(errors="replace").strip()[-COMPLAINT_LIMIT:]
+        raise Unavailable(text or f"it ended with {child.returncode}")
