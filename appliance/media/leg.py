@@ -35,8 +35,10 @@ class Leg:
         """Protects what the phone is sent; only when that is not protected already."""
         self.listeners: tuple[Listener, ...] = ()
         """Who gets every RTP packet of the phone's; then none goes on as it is, unread."""
+        self.sampler: Listener | None = None
+        """Who gets a sample of the RTP packets that are translated."""
         self.reporters: tuple[Listener, ...] = ()
-        """Who gets every RTCP packet of the phone's."""
+        """Who gets every RTCP packet that is translated."""
         self.suspect = False
         """Whether packets must prove themselves although they pass as they are."""
         self.rtp = Port(loop, local)

@@ -24,6 +24,8 @@ from appliance.media.loop import Loop
 
 Address = tuple[str, int]
 Source = tuple[str, int] | tuple[str, int, int, int]
+Watcher = Callable[[int], None]
+"""Looks at a packet of so many octets in the buffer, which it may change."""
 Judge = Callable[[memoryview, Source], bool]
 """Tells whether a packet to a learning port shows the phone's address."""
 Take = Callable[[int], bool]
@@ -69,6 +71,8 @@ class Port:
         "_remote",
         "_take",
         "_transmit",
+        "_unwatched",
+        "_watch",
         "ignored",
         "learnt",
         "local",
@@ -96,6 +100,8 @@ class Port:
         self._remote: Address | None = None
         self._judge: Judge | None = None
         self._take: Take | None = None
+        self._watch: Watcher | None = None
+        self._unwatched = 0
         self._live: socket.socket | None = None
         self._guard = _socket(local)
         self._transmit: Callable[[bytes | memoryview], int] | None = None
@@ -153,6 +159,14 @@ class Port:
         self._take = take
         if self._live is not None:
             self._loop.serve(self._live.fileno(), self._forward if take is None else self._divert)
+
+    def watch(self, watch: Watcher, mask: int) -> None:
+        """Show packets to `watch` when they have passed as they are.
+
+        Those with a bit of `mask` in their fourth octet (of RTP: low octet of the sequence number)
+        are not shown.
+        """
+        self._watch, self._unwatched = watch, mask
 
     def send(self, packet: bytes | memoryview) -> None:
         """Send to the phone; lost where it has no address, its port is closed, the way is shut."""
@@ -248,6 +262,8 @@ class Port:
             except OSError:
                 # The phone's port is closed or the network is away: as lost as on the wire.
                 return
+        if not BUFFER[3] & self._unwatched and self._watch is not None:
+            self._watch(size)
 
     def _is_flooded(self) -> bool:
         """Rest until the second is over when this port has had its packets, else begin anew."""

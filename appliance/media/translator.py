@@ -11,6 +11,7 @@ from appliance.media.buffer import BUFFER, VIEW
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
 from appliance.rtp.packet import is_rtcp
+from appliance.rtp.sampled import SAMPLE_MASK
 
 _MARKER = 0x80
 """In the second byte of RTP: here begins a talkspurt (RFC 3551, 4.1)."""
@@ -41,14 +42,13 @@ class Translator:
         )
         if was_straight and not self.is_straight:
             source.forget_inbound()
-        reports_pass = passes and not source.reporters
-        source.open_inbound(not (self.is_straight and reports_pass))
+        source.open_inbound(not self.is_straight)
         if target is not None and not self._same_keys:
             target.open_outbound()
         source.rtp.onward = target.rtp if target else None
         source.rtcp.onward = target.rtcp if target else None
         source.rtp.divert(None if self.is_straight else self.rtp)
-        source.rtcp.divert(None if reports_pass else self.rtcp)
+        source.rtcp.divert(None if passes else self.rtcp)
 
     def mute(self, muted: bool) -> None:
         """Keep the target from hearing the source, or let it again; `join` must follow."""
@@ -68,6 +68,8 @@ class Translator:
             size = source.inbound.rtp(size, now)
             if not size:
                 return False
+        if source.sampler is not None and not BUFFER[3] & SAMPLE_MASK:
+            source.sampler(VIEW[:size], now)
         for listen in source.listeners:
             listen(VIEW[:size], now)
         if self._target is not None and not self._muted:
