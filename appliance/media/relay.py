@@ -9,12 +9,21 @@ the legs' keys differ, somebody listens, or the other phone hears something else
 
 from __future__ import annotations
 
-from appliance.call.actions import Relay
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from appliance.call.actions import Relay, RelaySide
 from appliance.call.events import RelayEnded
 from appliance.call.record import MediaCounters
 from appliance.errors import LocalError
+from appliance.media.end_system import EndSystem, Studio
+from appliance.media.flow import Flow
+from appliance.media.kernel_relay import Carried
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
+from appliance.media.port import Address, Port
+from appliance.media.quality import RelayQuality
 from appliance.media.translator import Translator
 
 DESCRIPTORS = 8
@@ -24,9 +33,20 @@ DESCRIPTORS = 8
 class RelayedStream:
     """A relay as it is; `apply` makes it as wanted."""
 
-    def __init__(self, loop: Loop, relay: Relay) -> None:
-        """Open it; raises OSError or LocalError, with nothing held, when it cannot be had."""
+    def __init__(
+        self,
+        loop: Loop,
+        relay: Relay,
+        studio: Studio | None = None,
+        known: Mapping[Address, Address] | None = None,
+    ) -> None:
+        """Open it; raises OSError or LocalError, with nothing held, when it cannot be had.
+
+        `known`: where phones were learnt to be, by our port, before this process began.
+        """
         self.key = relay.key
+        self._studio = studio or Studio(loop)
+        self._ends: dict[Leg, EndSystem] = {}
         self._relay: Relay | None = None
         self._a = Leg(loop, relay.a.local)
         try:
@@ -38,6 +58,10 @@ class RelayedStream:
         self._translators = [Translator(loop, self._a, self._b)]
         if self._b is not None:
             self._translators.append(Translator(loop, self._b, self._a))
+        self.quality = RelayQuality(loop, self._legs)
+        self._known = known or {}
+        self.carried: Callable[[], Carried] = Carried
+        """What the kernel has passed on beside us."""
         self._packets = 0
         self._heard_at = loop.now
         self._told = False
@@ -57,21 +81,26 @@ class RelayedStream:
         before = self._relay
         newer = before is None or relay.revision > before.revision
         try:
-            self._a.apply(relay.a, before.a if before else None, newer)
+            self._a.apply(relay.a, before.a if before else None, newer, self._known)
             if self._b is not None and relay.b is not None:
-                self._b.apply(relay.b, before.b if before else None, newer)
+                self._b.apply(relay.b, before.b if before else None, newer, self._known)
+            self._attend(relay)
             for translator in self._translators:
                 translator.join()
+            self.quality.agree(relay)
         except (OSError, LocalError):
             self._relay = None
             for leg in self._legs:
                 leg.shut()
             raise
-        self._relay = relay
+        self._relay, self._known = relay, {}
 
     def close(self) -> RelayEnded:
         """Give all ports back and return the last counters."""
-        ended = RelayEnded(self.key, *self.counters)
+        a, b = self.counters
+        ended = RelayEnded(self.key, self.quality.told(0, a), self.quality.told(1, b))
+        for end in self._ends.values():
+            end.close()
         for leg in self._legs:
             leg.close()
         return ended
@@ -84,11 +113,27 @@ class RelayedStream:
     @property
     def counters(self) -> tuple[MediaCounters, MediaCounters]:
         """What came from side a and from side b so far."""
-        return self._a.counters, self._b.counters if self._b else MediaCounters()
+        carried = self.carried()
+        b = self._b.counters if self._b else MediaCounters()
+        return _sum(self._a.counters, carried, 0), _sum(b, carried, 2)
+
+    @property
+    def flows(self) -> dict[int, Flow]:
+        """What the kernel may carry, by way: nothing while we have to see packets ourselves."""
+        if self._b is None or self._relay is None or not self.is_straight:
+            return {}
+        a, b = self._a, self._b
+        ways = ((a.rtp, b.rtp), (a.rtcp, b.rtcp), (b.rtp, a.rtp), (b.rtcp, a.rtcp))
+        return {way: flow for way, pair in enumerate(ways) if (flow := _flow(*pair)) is not None}
+
+    @property
+    def revision(self) -> int:
+        """Of the relay it was made to last."""
+        return self._relay.revision if self._relay else 0
 
     def silent_for(self, now: float, limit: float) -> float | None:
         """Return the seconds without any packet, once in each silence longer than `limit`."""
-        packets = sum(leg.heard for leg in self._legs)
+        packets = sum(leg.heard for leg in self._legs) + sum(self.carried().packets)
         if packets != self._packets:
             self._packets, self._heard_at, self._told = packets, now, False
             return None
@@ -100,3 +145,39 @@ class RelayedStream:
     def tell_again(self) -> None:
         """Let a silence that was told already be told to a core that has not heard of it."""
         self._told = False
+
+    def _attend(self, relay: Relay) -> None:
+        """Play, collect and record as each side asks; a phone we play to hears no other leg."""
+        sides = (relay.a, relay.b)
+        others = (relay.b, relay.a)
+        for leg, side, other in zip(self._legs, sides, others, strict=False):
+            if side is not None:
+                self._attend_leg(leg, side, other)
+        for translator, target in zip(self._translators, others, strict=False):
+            translator.mute(target is not None and target.hears is not None)
+
+    def _attend_leg(self, leg: Leg, side: RelaySide, other: RelaySide | None) -> None:
+        end = self._ends.get(leg)
+        if end is None and (side.hears or side.digits or side.record):
+            name = "a" if leg is self._a else "b"
+            end = self._ends[leg] = EndSystem(self._studio, self.key, name, leg)
+        if end is not None:
+            end.apply(side, other)
+            leg.listeners = end.listeners
+
+
+def _flow(one: Port, other: Port) -> Flow | None:
+    source, target = one.peer, other.peer
+    if source is None or target is None:
+        return None
+    return Flow(source[:2], one.local, target[:2], other.local)
+
+
+def _sum(counters: MediaCounters, carried: Carried, way: int) -> MediaCounters:
+    if not carried.packets[way]:
+        return counters
+    return msgspec.structs.replace(
+        counters,
+        packets=counters.packets + carried.packets[way],
+        octets=counters.octets + carried.octets[way],
+    )
