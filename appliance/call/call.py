@@ -18,7 +18,7 @@ from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.move import Move
 from appliance.call.record import CallRecord, RecordDraft, outcome_of
 from appliance.call.security import other_profile
-from appliance.call.steps import Outcome, Plan, Reject, Ring, Step
+from appliance.call.steps import Note, Outcome, Plan, Reject, Ring, Step
 from appliance.call.wording import ascii_text, better, quoted, word_of
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_offer, is_hold
@@ -94,6 +94,8 @@ class Call:
         self._plan: Plan | None = None
         self._word = ""
         self._best = 480
+        self._each = False
+        """Whether a 6xx of one phone lets the others ring on."""
         self._ring_timer: Timer | None = None
         self._seal_timer: Timer | None = None
         self._bridge: Bridge | None = None
@@ -118,28 +120,36 @@ class Call:
         self._perform(next(plan), now)
 
     def _perform(self, step: Step, now: float) -> None:
+        while isinstance(step, Note):
+            self.draft.step(step.text)
+            step = self._next(Outcome("noted", at=now))
         if isinstance(step, Reject):
+            self._word = step.word or self._word
             self._reject(step.status, step.reason, now)
-        else:
+        elif isinstance(step, Ring):
             self._ring(step, now)
+        else:
+            raise AssertionError(f"a call cannot perform {step}")
 
     def _resume(self, outcome: Outcome, now: float) -> None:
         self._word = outcome.word
         self.draft.step(f"{outcome.word.replace('_', ' ')} ({outcome.status})")
-        plan = self._plan
-        if plan is None:
+        self._perform(self._next(outcome), now)
+
+    def _next(self, outcome: Outcome) -> Step:
+        if self._plan is None:
             raise AssertionError("an outcome without a plan")
         try:
-            step: Step = plan.send(outcome)
+            return self._plan.send(outcome)
         except StopIteration:
-            step = Reject(outcome.status)
-        self._perform(step, now)
+            return Reject(outcome.status or 480)
 
     def _ring(self, step: Ring, now: float) -> None:
         extensions = ", ".join(sorted({target.extension for target in step.targets}))
         self.draft.step(f"ring {extensions}: {len(step.targets)} phones, {step.timeout:g} s")
         self.branches = []
         self._best = 480
+        self._each = step.each
         self._ring_timer = self.context.timers.arm(now + step.timeout, self._nobody_answered)
         request = self.caller.invite.request
         invitation = Invitation(
@@ -167,7 +177,7 @@ class Call:
 
     def _nobody_answered(self, now: float) -> None:
         self._stop_ringing(now)
-        self._resume(Outcome("no_answer", 480), now)
+        self._resume(Outcome("no_answer", 480, now), now)
 
     def _stop_ringing(self, now: float, reason: str = "", but: Branch | None = None) -> None:
         if self._ring_timer is not None:
@@ -264,9 +274,10 @@ class Call:
         if self.state is not CallState.RINGING or self._ring_timer is None:
             return
         self._best = better(self._best, status)
-        if status >= 600 or not any(other.alive for other in self.branches):
+        alone = self._each and len(self.branches) > 1
+        if (status >= 600 and not alone) or not any(other.alive for other in self.branches):
             self._stop_ringing(now)
-            self._resume(Outcome(word_of(self._best), self._best), now)
+            self._resume(Outcome(word_of(self._best), self._best, now), now)
 
     def cancelled(self, now: float) -> None:
         """Take the caller's CANCEL (or the loss of its connection while it still rings)."""

@@ -1,11 +1,12 @@
 """What a destination asks of a call: it yields steps and is resumed with their outcome.
 
 A plan is a generator, `Plan`, and so reads from top to bottom; it has no clock and awaits nothing.
+The call performs `Ring`, `Play`, `Collect`, `Note` and `Reject`; `call.path.follow` takes `Goto`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import msgspec
 
@@ -32,26 +33,85 @@ class Ring(msgspec.Struct, frozen=True):
     targets: tuple[Target, ...]
     timeout: float
     """Seconds until nobody has answered."""
+    hears: str = ""
+    """Name of a sound that the caller hears meanwhile, again and again; empty: ring-back."""
+    each: bool = False
+    """Let a phone that declines (6xx) speak for itself only: the others ring on."""
+
+
+class Play(msgspec.Struct, frozen=True):
+    """Let the caller hear sounds, one after another to their ends; the outcome is `played`.
+
+    A caller whose call is not answered yet hears them as early media. The outcome is `failed` when
+    nothing could be played; plans go on all the same.
+    """
+
+    sounds: tuple[str, ...]
+    """Names as in `actions.Sound`."""
+    answer: bool = False
+    """Answer the call first, so that every phone and every carrier lets the caller hear it."""
+
+
+class Collect(msgspec.Struct, frozen=True):
+    """Answer the call, play sounds, and collect the keys that the caller presses.
+
+    The outcome is `keys` with `Outcome.keys`, or `no_key` when none was pressed in time.
+    """
+
+    sounds: tuple[str, ...]
+    """Played one after another; the first key ends them (barge-in)."""
+    wait: Callable[[str], float]
+    """Return how many seconds to wait for another key after these; 0: they are enough.
+
+    Asked with `` when the sounds have ended, and after each key.
+    """
+    barge_in: bool = True
+    """Whether keys count, and end the sounds, before the sounds have ended."""
+
+
+class Goto(msgspec.Struct, frozen=True):
+    """Go on with the plan of another destination."""
+
+    dialled: str
+    """What somebody would dial for it: an extension, an alias, a number."""
+    chosen: bool = False
+    """The caller chose to go there, so that coming by again is no loop."""
+    back: bool = False
+    """Resume this plan with the outcome where nobody there takes the call."""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Write one line into the call's path; takes no time, the outcome is `noted`."""
+
+    text: str
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """Give the caller a final answer; the plan ends."""
+    """Give the caller a final answer, or hang up where the call is answered; the plan ends."""
 
     status: int
     reason: str = ""
     """One sentence for the record."""
+    word: str = ""
+    """What came of the plan, as in `Outcome.word`; empty: what the status says."""
+    says: str = ""
+    """Name of a sound that the caller is to hear before."""
 
 
-Step = Ring | Reject
+Step = Ring | Play | Collect | Goto | Note | Reject
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """How a step ended."""
 
     word: str
-    """`busy`, `no_answer`, `rejected`, `unavailable` or `failed`."""
-    status: int
-    """The best SIP status seen, 300 to 699."""
+    """`busy`, `no_answer`, `rejected`, `unavailable`, `failed`, `played`, `keys`, `no_key` ..."""
+    status: int = 0
+    """The best SIP status seen, 300 to 699; 0: none was asked for."""
+    at: float = 0.0
+    """When, in monotonic seconds."""
+    keys: str = ""
+    """What the caller pressed, for `Collect`."""
 
 
 Plan = Generator[Step, Outcome, None]
