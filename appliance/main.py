@@ -29,6 +29,7 @@ from appliance.errors import HoldfastError, LocalError
 from appliance.media.plane import MediaClient
 from appliance.runtime import Runtime
 from appliance.settings import Settings
+from appliance.sounds.upkeep import SoundUpkeep
 
 new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 with suppress(ImportError):  # Without it a registration costs half as much again.
@@ -80,6 +81,8 @@ class _Process:
         context = self._server_context()
         wire = SipWire(loop, runtime, self._journal.notice, settings, context, client, limit)
         server = IpcServer(settings.core_socket, runtime.command)
+        sounds = SoundUpkeep(settings.sounds_folder, self._journal.notice)
+        runtime.on_bundle(sounds.apply)
         loop.add_signal_handler(signal.SIGHUP, self._reload_certificate, wire)
         try:
             runtime.start(wire, lambda: _figures(wire))
@@ -98,6 +101,7 @@ class _Process:
             runtime.stop()
             wire.stop()
             prober.close()
+            await sounds.stop()
             await server.stop()
             await media.stop()
             store.stop()

@@ -50,6 +50,14 @@ class Wanted(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()
 
 
+def without_audio(bundle: Bundle) -> Bundle:
+    """Return the bundle with its prompts' texts only."""
+    if not any(prompt.audio for prompt in bundle.prompts):
+        return bundle
+    silent = tuple(msgspec.structs.replace(prompt, audio=b"") for prompt in bundle.prompts)
+    return msgspec.structs.replace(bundle, prompts=silent)
+
+
 def prepare(wanted: Wanted, folder: Path) -> Shelf:
     """Make every prompt and then the index; a prompt that cannot be made is named in it.
 

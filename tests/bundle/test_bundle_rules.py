@@ -190,6 +190,26 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"dscp": [{"traffic": "t", "name": "EF", "value": 46}] * 2},
         "dscp[1].traffic: `t` is also at dscp[0].traffic",
     ),
+    (
+        "prompt without anything",
+        {"prompts": [{"id": "p", "text": " "}]},
+        "prompts[0]: has neither `text` nor `audio`",
+    ),
+    (
+        "prompt that is no recording",
+        {"prompts": [{"id": "p", "audio": "TVAz"}]},
+        "prompts[0].audio: not a WAV file; save it as WAV",
+    ),
+    (
+        "prompt that is no base64",
+        {"prompts": [{"id": "p", "audio": "no base64!"}]},
+        'prompts[0].audio: "no base64!" does not fit; write a WAV file',
+    ),
+    (
+        "language",
+        {"prompts": [{"id": "p", "text": "x", "language": "English"}]},
+        'prompts[0].language: "English" does not fit; write a language like en',
+    ),
     ("no member", {"groups": [group("g", "700", members=[])]}, "groups[0].members: empty"),
     ("unknown member", {"groups": [group("g", "700")]}, "groups[0].members[0]: there is no user"),
     (
