@@ -6,15 +6,18 @@ returns. Each entry point returns the actions of that one call, in order.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from appliance.bundle import Bundle
-from appliance.call.actions import Action, Relay, SaveRecord, Send
+from appliance.call.actions import Action, Relay, Send
 from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySilent, ZoneAnswer
 from appliance.call.record import CallRecord
+from appliance.call.restored import ports_of
+from appliance.call.saved import SavedCall, unpack
 from appliance.errors import LocalError, RemoteError
 from appliance.pbx import overview
 from appliance.pbx.survival import Survival, restored_state
@@ -45,6 +48,7 @@ class Core:
     ) -> None:
         self._actions: list[Action] = []
         self._restored = restored
+        self._left: deque[SavedCall | CallRecord] = deque()
         self._wall = wall
         self._started = 0.0
         emit = self._emit
@@ -59,18 +63,8 @@ class Core:
     # -- what comes in ------------------------------------------------------------------------
 
     def start(self, now: float) -> list[Action]:
-        """Begin: leave a record of every call the last process lost."""
+        """Begin; what the last process left is taken up with the first bundle."""
         self._started = now
-        for row in self._restored.calls:
-            record = msgspec.msgpack.decode(row, type=CallRecord)
-            lost = msgspec.structs.replace(
-                record,
-                ended=record.ended or self._wall(now),
-                ended_by=record.ended_by or "system",
-                reason=record.reason or "signalling restarted during the call",
-                sealed=True,
-            )
-            self._emit(SaveRecord(lost))
         return self._take()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
@@ -89,8 +83,8 @@ class Core:
                 self.switchboard.receive(message, flow, now)
             except RemoteError as error:
                 self.switchboard.refuse_unread(message, flow, error, now)
-        elif check_response(message):
-            self.transactions.receive_response(message, flow, now)
+        elif check_response(message) and not self.transactions.receive_response(message, flow, now):
+            self.switchboard.stray(message, flow, now)
         return self._take()
 
     def expire(self, now: float) -> list[Action]:
@@ -136,7 +130,26 @@ class Core:
         first = self.switchboard.site is None
         self.switchboard.apply(Site(bundle, self.survival), now)
         if first:
-            self.switchboard.restore(self._restored.bindings, self._restored.offset, now)
+            self._restore(now)
+        return self._take()
+
+    def _restore(self, now: float) -> None:
+        self.switchboard.restore(self._restored.bindings, self._restored.offset, now)
+        read = [unpack(row) for row in self._restored.calls]
+        self._left = deque([call for call in read if call is not None])
+        self.switchboard.claim(ports_of(self._left))
+
+    @property
+    def left(self) -> int:
+        """How many calls of the last process have not been taken up yet."""
+        return len(self._left)
+
+    def take_up(self, now: float) -> list[Action]:
+        """Go on with one call of the last process, or end it.
+
+        One at a time, so that a call nobody can go on with costs itself only.
+        """
+        self.switchboard.restore_call(self._left.popleft(), self._restored.offset, now)
         return self._take()
 
     def _watch_zones(self, bundle: Bundle, now: float) -> None:

@@ -37,6 +37,7 @@ from appliance.call.events import MediaEvent, ZoneAnswer
 from appliance.errors import HoldfastError, LocalError, Unavailable
 from appliance.ports import MediaPlane, Wire, ZoneProber
 from appliance.sip.flow import Flow
+from appliance.sounds.preparation import without_audio
 
 TRACEBACKS = 100
 """Tracebacks written since the start; what comes after is only counted, or it would fill the disk.
@@ -82,6 +83,15 @@ class Decider(Protocol):
         """Serve this bundle from now on."""
         ...
 
+    @property
+    def left(self) -> int:
+        """How many calls of the last process have not been taken up yet."""
+        ...
+
+    def take_up(self, now: float) -> list[Action]:
+        """Go on with one of them, or end it."""
+        ...
+
     def command(self, name: str, arguments: dict[str, Any], now: float) -> tuple[Any, list[Action]]:
         """Carry out one command; raises LocalError for an unknown one."""
         ...
@@ -103,11 +113,13 @@ class Runtime:
         self._core = core
         self._store = store
         self._journal = journal
+        self._media = media
         self._send: Callable[[Flow, bytes], None] = _nowhere
         self._timer: asyncio.TimerHandle | None = None
         self._armed = math.inf
         self._bundle: Bundle | None = None
         self._statistics: Callable[[], dict[str, Any]] = dict
+        self._followers: list[Callable[[Bundle], None]] = []
         self.messages = 0
         """SIP messages received since the start."""
         self.faults = 0
@@ -137,10 +149,20 @@ class Runtime:
         """Let no timer fire any more."""
         self._disarm()
 
+    def on_bundle(self, follow: Callable[[Bundle], None]) -> None:
+        """Name who is told of each bundle from now on, once the core serves it."""
+        self._followers.append(follow)
+
     def apply(self, bundle: Bundle) -> None:
         """Serve this bundle from now on; raises LocalError when the core refuses it."""
-        self._perform(self._core.apply(bundle, monotonic()))
-        self._bundle = bundle
+        # Recordings may be most of a bundle, and the core never listens to them.
+        lean = without_audio(bundle)
+        self._perform(self._core.apply(lean, monotonic()))
+        while self._core.left:
+            self._act("a call of the last process", self._core.take_up)
+        self._bundle = lean
+        for follow in self._followers:
+            self._tell(follow, bundle)
         self.settled()
 
     # What happens. Every entry looks at the timer when it is done; messages do once per batch.
@@ -204,6 +226,12 @@ class Runtime:
         except Exception:
             self._fault(f"the action {type(action).__name__}")
 
+    def _tell(self, follow: Callable[[Bundle], None], bundle: Bundle) -> None:
+        try:
+            follow(bundle)
+        except Exception:
+            self._fault(f"what follows bundle version {bundle.version}")
+
     def _fault(self, where: str) -> None:
         self.faults += 1
         if self.faults <= TRACEBACKS:
@@ -240,6 +268,17 @@ class Runtime:
             pending = None
         own["records"] = {"pending": pending}
         return {**self._ask_core("status", arguments), **own, **self._statistics()}
+
+    async def _calls(self, arguments: dict[str, Any]) -> Any:
+        """Add how each call is heard now; its other streams than audio have none."""
+        calls = self._ask_core("calls", arguments)
+        keys = [f"{call['id']}/0" for call in calls]
+        live = {row.key: row for row in await self._media.quality(keys)} if keys else {}
+        for call, key in zip(calls, keys, strict=True):
+            row = live.get(key)
+            call["from_caller"] = row.from_a if row else None
+            call["from_callee"] = row.from_b if row else None
+        return calls
 
     async def _records(self, arguments: dict[str, Any]) -> Any:
         asked = msgspec.convert(arguments, _Records)
@@ -293,6 +332,7 @@ class _File(msgspec.Struct, frozen=True):
 
 COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
     "status": Runtime._status,
+    "calls": Runtime._calls,
     "records": Runtime._records,
     "records.pending": Runtime._pending,
     "records.uploaded": Runtime._uploaded,

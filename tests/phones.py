@@ -5,12 +5,15 @@ from __future__ import annotations
 from appliance.bundle import Bundle, Credential, Monitoring, Policies, Site, User, Zone
 from appliance.call.actions import (
     Action,
+    DropBinding,
     DropRelay,
     Notice,
     ProbeZone,
     PutRelay,
     Relay,
+    SaveBinding,
     SaveCall,
+    SaveMode,
     SaveRecord,
     Send,
 )
@@ -99,14 +102,40 @@ class Bench:
         self.notices: list[Notice] = []
         self.others: list[Action] = []
         self.unsent: list[Send] = []
+        self.saved_bindings: dict[tuple[str, str], bytes] = {}
+        self.saved_mode: bytes | None = None
+        self.cores = 0
+        self.start(restored or Restored())
+
+    def start(self, restored: Restored) -> None:
+        """Begin a core, which finds what another one has left."""
+        self.cores += 1
         self.core = Core(
             Settings(),
-            CountedIdentifiers("h"),
+            CountedIdentifiers("h" if self.cores == 1 else f"h{self.cores}-"),
             lambda now: WALL + now,
-            restored or Restored(),
+            restored,
         )
         self.perform(self.core.start(self.now))
         self.perform(self.core.apply(self.bundle, self.now))
+        while self.core.left:
+            self.perform(self.core.take_up(self.now))
+
+    def left(self, offset: float = 0.0) -> Restored:
+        """Return what a core that is killed now leaves in its database."""
+        return Restored(
+            bindings=tuple(self.saved_bindings.values()),
+            calls=tuple(self.saved_calls.values()),
+            mode=self.saved_mode,
+            offset=offset,
+        )
+
+    def restart(self, restored: Restored | None = None) -> None:
+        """Kill the core and begin another; the media process keeps the relays it wants."""
+        self.start(restored or self.left())
+        wanted = {relay.key for relay in self.core.relays()}
+        self.relays = {key: relay for key, relay in self.relays.items() if key in wanted}
+        assert self.relays.keys() == wanted
 
     @classmethod
     def in_outage(cls, bundle: Bundle | None = None) -> Bench:
@@ -133,6 +162,16 @@ class Bench:
         phone = Phone(self, extension, flow)
         self.phones[flow] = phone
         return phone
+
+    def reconnected(self, phone: Phone) -> Phone:
+        """Put a phone whose connection has ended on a new one; it does nothing by itself."""
+        host, port = phone.flow.remote
+        number = 1000 + len(self.phones)
+        flow = phone.flow._replace(remote=(host, port + 1000), connection=number)
+        again = Phone(self, phone.extension, flow)
+        again.serial = phone.serial
+        self.phones[flow] = again
+        return again
 
     def registered(self, *extensions: str) -> list[Phone]:
         """Put phones on the LAN that have registered already."""
@@ -174,6 +213,12 @@ class Bench:
                 self.saved_calls.pop(action.record.id, None)
             elif isinstance(action, SaveCall):
                 self.saved_calls[action.call_id] = action.row
+            elif isinstance(action, SaveBinding):
+                self.saved_bindings[action.aor, action.contact] = action.row
+            elif isinstance(action, DropBinding):
+                self.saved_bindings.pop((action.aor, action.contact), None)
+            elif isinstance(action, SaveMode):
+                self.saved_mode = action.row
             elif isinstance(action, ProbeZone):
                 self._answer_probe(action)
             elif isinstance(action, Notice):
@@ -212,6 +257,7 @@ class Bench:
         assert not len(board._context.legs)
         assert not board._ringing
         assert not board._callers
+        assert len(board.reach) == 0
 
 
 class Phone:
@@ -339,6 +385,19 @@ class Phone:
         (answer,) = self.take()
         assert isinstance(answer, Response)
         return answer
+
+    def register_again(self) -> list[int]:
+        """Register on a new connection; what comes besides the answer stays in the inbox."""
+        request = self.request(
+            "REGISTER",
+            f"sip:{DOMAIN}",
+            to=f"<sip:{self.extension}@{DOMAIN}>",
+            headers=[("Expires", "60")],
+        )
+        self.authenticated(request)
+        messages = self.take()
+        self.inbox = [message for message in messages if isinstance(message, Request)]
+        return [message.status for message in messages if isinstance(message, Response)]
 
     def invite(
         self, number: str, body: bytes | None = None, headers: list[tuple[str, str]] | None = None

@@ -6,8 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
-from appliance.call.leg import SDP, Asked, Leg, LegOwner
+from appliance.call.leg import SDP, Leg, LegOwner
 from appliance.call.steps import Target
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog
 from appliance.sip.matching import ClientTransaction
@@ -73,6 +74,11 @@ class Branch(Leg):
         self._local_tag = context.identifiers.token()
         self._cancelled = False
         self._body = b""
+
+    @property
+    def sent(self) -> bytes:
+        """The INVITE as it was sent, as long as the phone may still answer; else empty."""
+        return self._tx.data if self.alive and self._tx is not None else b""
 
     def invite(self, now: float, body: bytes) -> None:
         """Ring the phone with this offer, or with none (RFC 3261, 13.2.1)."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from appliance.call.asked import Asked
 from appliance.call.context import CallContext
-from appliance.call.leg import GONE, SDP, Asked, Headers, Leg
+from appliance.call.leg import GONE, SDP, Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import Session
@@ -65,6 +66,7 @@ class Bridge:
             offering.acknowledge(response, now, body)
             self._media.connect(self._caller, self._callee)
 
+        offering.awaits = response.cseq.number
         offered_to.on_ack = acknowledged
 
     def _other(self, leg: Leg) -> Leg:

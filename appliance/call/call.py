@@ -17,12 +17,14 @@ from appliance.call.leg import Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.move import Move
 from appliance.call.record import CallRecord, RecordDraft, outcome_of
+from appliance.call.saving import row_of
 from appliance.call.security import other_profile
 from appliance.call.steps import Note, Outcome, Plan, Reject, Ring, Step
 from appliance.call.wording import ascii_text, better, quoted, word_of
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_offer, is_hold
 from appliance.sdp.session import Session
+from appliance.sip.dialog import Dialog
 from appliance.sip.flow import Flow
 from appliance.sip.matching import ServerTransaction
 from appliance.sip.message import Request, Response
@@ -58,33 +60,20 @@ class Call:
         invite: ServerTransaction,
         flow: Flow,
         party: Party,
-        dialled: str,
-        mode: str,
-        now: float,
+        record: CallRecord,
         over: Callable[[Call, bool], None],
+        dialog: Dialog | None = None,
     ) -> None:
+        """Begin a call; with the caller's `dialog` it is one that an earlier process has begun."""
         self.context = context
         self._over = over
-        self.id = context.identifiers.token()
-        self.caller = Caller(context, self, flow, party.extension, invite)
+        self.id = record.id
+        self.caller = Caller(context, self, flow, party.extension, invite, dialog)
         self.party = party
         self.state = CallState.RINGING
         self.branches: list[Branch] = []
         self.callee: Branch | None = None
-        self.draft = RecordDraft(
-            CallRecord(
-                id=self.id,
-                site=context.site,
-                mode=mode,
-                caller=party.extension,
-                caller_name=party.name,
-                callee=dialled,
-                started=context.wall(now),
-                outcome="failed",
-                status=0,
-                sealed=False,
-            )
-        )
+        self.draft = RecordDraft(record)
         self.media = CallMedia(context, self.id, self.draft.step)
         self.reports_due = 0
         """Relays whose last counters have not come yet."""
@@ -105,7 +94,6 @@ class Call:
 
     def start(self, plan: Plan, now: float) -> None:
         """Check the offer and take the plan's first step."""
-        self._save()
         try:
             self.caller.timer.check(self.caller.invite.request)
             self._offer = parse_offer(self.caller.invite.request.body)
@@ -130,6 +118,7 @@ class Call:
             self._ring(step, now)
         else:
             raise AssertionError(f"a call cannot perform {step}")
+        self.changed()
 
     def _resume(self, outcome: Outcome, now: float) -> None:
         self._word = outcome.word
@@ -235,13 +224,12 @@ class Call:
             branch.bye(now)
             self._reject(500, f"the answer cannot be passed on: {error}", now)
             return
-        self.state = CallState.ANSWERED
-        self._bridge = Bridge(self, self.caller, branch, self.media)
+        bridge = self.join(branch)
         if self._offer is not None:
             branch.acknowledge(response, now)
             self.media.connect(self.caller, branch)
         else:
-            self._bridge.answer_in_ack(self.caller, branch, response)
+            bridge.answer_in_ack(self.caller, branch, response)
         try:
             self.caller.answer(now, body)
         except RemoteError as error:
@@ -255,7 +243,7 @@ class Call:
             status=200,
         )
         self._over(self, False)
-        self._save()
+        self.changed()
         if self._move is not None:
             self._move.tell(now)
 
@@ -301,6 +289,14 @@ class Call:
             leg.refuse(tx, 200, now)
         else:
             leg.refuse(tx, 491 if request.method in ("INVITE", "UPDATE") else 481, now)
+        self.changed()
+
+    def join(self, branch: Branch) -> Bridge:
+        """Let what one of the two says in its dialog reach the other from now on."""
+        self.callee = branch
+        self.state = CallState.ANSWERED
+        self._bridge = bridge = Bridge(self, self.caller, branch, self.media)
+        return bridge
 
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
         """End the call: a leg's phone is gone."""
@@ -406,5 +402,7 @@ class Call:
             self.context.emit(SaveRecord(self.draft.note(sealed=True)))
             self._over(self, True)
 
-    def _save(self) -> None:
-        self.context.emit(SaveCall(self.id, msgspec.msgpack.encode(self.draft.record)))
+    def changed(self) -> None:
+        """Save the call, for a restart to go on with it; nothing to do once it is over."""
+        if self.state is not CallState.ENDED:
+            self.context.emit(SaveCall(self.id, row_of(self)))

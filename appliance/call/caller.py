@@ -6,8 +6,9 @@ from math import inf
 
 from appliance.call.context import CallContext
 from appliance.call.leg import SDP, Headers, Leg, LegOwner
+from appliance.call.saved import head_of
 from appliance.errors import RemoteError
-from appliance.sip.dialog import DialogState, uas_dialog
+from appliance.sip.dialog import Dialog, DialogState, uas_dialog
 from appliance.sip.flow import Flow
 from appliance.sip.matching import Retransmission, ServerTransaction
 from appliance.sip.message import Request, Response
@@ -24,13 +25,15 @@ class Caller(Leg):
         flow: Flow,
         extension: str,
         invite: ServerTransaction,
+        dialog: Dialog | None = None,
     ) -> None:
+        """Begin to answer `invite`; with a `dialog`, go on where an earlier process has done so."""
         super().__init__(context, owner, flow, extension)
         request = invite.request
         self.invite = invite
-        self.invited = invite
+        self.invited = invite if dialog is None else None
         self.learn(request)
-        self.establish(uas_dialog(request, context.identifiers.token()))
+        self.establish(dialog or uas_dialog(request, context.identifiers.token()))
         self._must_be_reliable = "100rel" in request.require
         self._may_be_reliable = self._must_be_reliable or "100rel" in request.supported
         self._sent_status = 100
@@ -38,6 +41,14 @@ class Caller(Leg):
         self._pending: Retransmission | None = None
         self._waiting: list[tuple[int, bytes]] = []
         self._deferred: tuple[bytes, Headers] | None = None
+        self._head = b""
+
+    @property
+    def head(self) -> bytes:
+        """The INVITE that began the call, without its body, in octets."""
+        if not self._head:
+            self._head = head_of(self.invite.request)
+        return self._head
 
     @property
     def answering(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Protocol
 from appliance.bundle import Policies
 from appliance.call.actions import Action
 from appliance.call.ports import PortPool
+from appliance.call.reach import Reach
 from appliance.sip.dialog import Dialog, Dialogs
 from appliance.sip.flow import Flow, host_port
 from appliance.sip.identifiers import Identifiers
@@ -37,6 +38,10 @@ class InDialog(Protocol):
         """Take the ACK of a 2xx."""
         ...
 
+    def acknowledge_lost(self, response: Response, now: float) -> None:
+        """Take a 2xx to an INVITE that an earlier process has sent."""
+        ...
+
 
 @dataclass(slots=True)
 class CallContext:
@@ -53,6 +58,8 @@ class CallContext:
     policies: Policies
     domain: str
     site: str
+    reach: Reach
+    """Where phones are whose connection has ended."""
     legs: Dialogs[InDialog] = field(default_factory=Dialogs)
     """Every dialog of every leg: where in-dialog requests find their call."""
 

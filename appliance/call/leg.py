@@ -7,12 +7,14 @@ from typing import Protocol
 from zlib import crc32
 
 from appliance.bundle import SrtpPolicy
+from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
+from appliance.call.reach import is_gone
 from appliance.call.session_timer import SessionTimer
 from appliance.sdp.session import Session
 from appliance.sip.dialog import Dialog, DialogState
 from appliance.sip.flow import Flow
-from appliance.sip.matching import ClientTransaction, Retransmission, ServerTransaction
+from appliance.sip.matching import Retransmission, ServerTransaction
 from appliance.sip.message import Request, Response
 
 Headers = list[tuple[str, str]]
@@ -32,30 +34,9 @@ class LegOwner(Protocol):
         """End the call: this leg's phone is not there any more."""
         ...
 
-
-class Asked:
-    """Wait for the final response to one request inside a dialog."""
-
-    __slots__ = ("_done", "_early")
-
-    def __init__(
-        self,
-        done: Callable[[Response | None, int, float], None],
-        early: Callable[[Response, float], None] | None = None,
-    ) -> None:
-        self._done = done
-        self._early = early
-
-    def response(self, tx: ClientTransaction, response: Response, now: float) -> None:
-        """Pass a final response on; a provisional one where anybody cares."""
-        if response.status >= 200:
-            self._done(response, response.status, now)
-        elif self._early is not None:
-            self._early(response, now)
-
-    def failed(self, tx: ClientTransaction, status: int, now: float) -> None:
-        """Pass on that there will be no response: 408 for silence, 503 for a broken transport."""
-        self._done(None, status, now)
+    def changed(self) -> None:
+        """Save the call: a leg has changed without a request of its phone."""
+        ...
 
 
 class Leg:
@@ -97,8 +78,15 @@ class Leg:
             self._refresh,
             lambda now: owner.lapsed(self, "the session timer ran out", now),
         )
+        self.answered: tuple[ServerTransaction, float] | None = None
+        """Their INVITE whose 2xx has no ACK yet, and when that was sent first."""
+        self.acks: dict[int, Request] = {}
+        """Our ACKs of their 2xx by CSeq number, to be sent again with each repeated 2xx."""
+        self.awaits = 0
+        """CSeq number of our INVITE whose ACK waits for the other party's answer; 0: none does."""
+        self.settled: Session | None = None
+        """Last description we sent that was saved as agreed."""
         self._unacknowledged: Retransmission | None = None
-        self._acks: dict[int, Request] = {}
 
     @property
     def busy(self) -> bool:
@@ -111,6 +99,7 @@ class Leg:
         """Make `dialog` this leg's, so that its requests find us."""
         self.dialog = dialog
         self.context.legs.add(dialog, self)
+        self.context.reach.join(self)
 
     def learn(self, message: Request | Response, flow: Flow | None = None) -> None:
         """Note what the phone says it can do, and the flow it says it on."""
@@ -118,7 +107,15 @@ class Leg:
         if allow:
             self.allow = allow
         if flow is not None and flow != self.flow and flow.remote[0] == self.flow.remote[0]:
-            self.flow = flow
+            self.move(flow)
+
+    def move(self, flow: Flow) -> None:
+        """Use another flow from now on."""
+        reach = self.context.reach
+        reach.leave(self)
+        self.flow = flow
+        if not self.ended:
+            reach.join(self)
 
     def take(self, request: Request, tx: ServerTransaction, now: float) -> None:
         """Hand a request inside the dialog to the call."""
@@ -129,8 +126,18 @@ class Leg:
         self.ended = True
         self.timer.stop()
         self._stop_retransmitting()
+        self.context.reach.leave(self)
         if self.dialog is not None:
             self.context.legs.remove(self.dialog)
+
+    def reached(self, send: Callable[[Flow, float], None], now: float) -> None:
+        """Call `send` with the phone's flow: at once, or when the phone is back; or never."""
+
+        def found(flow: Flow | None, now: float) -> None:
+            if flow is not None:
+                send(flow, now)
+
+        self._reach(found, now)
 
     # -- requests to the phone --------------------------------------------------------------
 
@@ -143,15 +150,22 @@ class Leg:
         headers: Headers | None = None,
         body: bytes = b"",
         content_type: str = SDP,
-    ) -> ClientTransaction:
-        """Send a request inside the dialog."""
-        request = self._new_request(method)
-        for name, value in headers or ():
-            request.add(name, value)
-        if body:
-            request.add("Content-Type", content_type)
-            request.body = body
-        return self.context.transactions.request(request, self.flow, now, asked)
+    ) -> None:
+        """Send a request inside the dialog, once the phone can be reached."""
+
+        def send(flow: Flow | None, now: float) -> None:
+            if flow is None or (self.ended and method != "BYE"):
+                asked.failed(None, 408, now)
+                return
+            request = self._new_request(method)
+            for name, value in headers or ():
+                request.add(name, value)
+            if body:
+                request.add("Content-Type", content_type)
+                request.body = body
+            self.context.transactions.request(request, flow, now, asked)
+
+        self._reach(send, now)
 
     def reinvite(
         self,
@@ -176,6 +190,7 @@ class Leg:
                 self._dialog().refresh_target(response)
                 self.timer.answered(response, now)
             done(response, status, now)
+            self.owner.changed()
 
         headers: Headers = [("Allow", ALLOW), *self.timer.offer_headers()]
         self.request("INVITE", now, Asked(finished), headers=headers, body=body)
@@ -186,14 +201,23 @@ class Leg:
         if body:
             ack.add("Content-Type", SDP)
             ack.body = body
-        self._acks[response.cseq.number] = ack
-        self.context.transactions.send_ack(ack, self.flow)
+        self.acks[response.cseq.number] = ack
+        self.awaits = 0
+        self._send_ack(ack, now)
 
     def repeat_ack(self, response: Response, now: float) -> None:
         """Answer a retransmitted 2xx with the same ACK, when we have sent one."""
-        ack = self._acks.get(response.cseq.number)
+        ack = self.acks.get(response.cseq.number)
         if ack is not None:
-            self.context.transactions.send_ack(ack, self.flow)
+            self._send_ack(ack, now)
+
+    def acknowledge_lost(self, response: Response, now: float) -> None:
+        """Take a 2xx to an INVITE that an earlier process has sent."""
+        number = response.cseq.number
+        if number not in self.acks and number != self.awaits:
+            self.acknowledge(response, now)
+        else:
+            self.repeat_ack(response, now)
 
     def bye(self, now: float, reason: str = "") -> None:
         """End the dialog; whatever the phone answers, it is over."""
@@ -217,15 +241,27 @@ class Leg:
             response.body = body
         if self.invited is tx:
             self.invited = None
+        self.repeat(tx, response, now)
+
+    def repeat(
+        self, tx: ServerTransaction, response: Response, now: float, sure: bool = True
+    ) -> None:
+        """Send a 2xx now and again until its ACK comes; if `sure` that none has, the call needs it.
+
+        Not sure is who has not seen all: a phone that has sent its ACK long ago may send no other.
+        """
         self._stop_retransmitting()
 
         def again(now: float) -> None:
             tx.retransmit(response, now)
 
         def given_up(now: float) -> None:
-            self.owner.lapsed(self, "the phone never acknowledged the answer", now)
+            self._stop_retransmitting()
+            if sure:
+                self.owner.lapsed(self, "the phone never acknowledged the answer", now)
 
         tx.respond(response, now)
+        self.answered = tx, now
         self._unacknowledged = Retransmission(self.context.timers, now, again, given_up)
 
     def refuse(
@@ -260,6 +296,7 @@ class Leg:
         waiting, self.on_ack = self.on_ack, None
         if waiting is not None:
             waiting(ack.body, now)
+            self.owner.changed()
 
     # -- the session timer ------------------------------------------------------------------
 
@@ -267,7 +304,7 @@ class Leg:
         if self.inviting or self.invited is not None:
             self.timer.try_later(now, 4.0)
         elif "UPDATE" in self.allow:
-            headers = [("Contact", contact_uri(self.flow)), *self.timer.offer_headers()]
+            headers = self.timer.offer_headers()
             self.request("UPDATE", now, Asked(self._refreshed), headers=headers)
         else:
             self.reinvite(now, self.told.encode() if self.told else b"", self._refreshed)
@@ -283,6 +320,7 @@ class Leg:
                 self.acknowledge(response, now)
             else:
                 self.timer.answered(response, now)
+                self.owner.changed()
         elif status == 422 and self.timer.too_small(response):
             self._refresh(now)
         elif status == 491:
@@ -291,6 +329,26 @@ class Leg:
             self.timer.answered(response, now)  # alive, only unwilling: ask again half-way
 
     # -- small print ------------------------------------------------------------------------
+
+    def _reach(self, send: Callable[[Flow | None, float], None], now: float) -> None:
+        """Call `send` with the phone's flow: at once, or when the phone is back; else with None."""
+        if not is_gone(self.flow):
+            send(self.flow, now)
+            return
+
+        def look() -> Flow | None:
+            if is_gone(self.flow):
+                target = self.dialog.remote_target if self.dialog is not None else ""
+                found = self.context.reach.find(self.extension, self.flow, target)
+                if found is None:
+                    return None
+                self.move(found)
+            return self.flow
+
+        self.context.reach.wait(self.flow.remote[0], look, send, now)
+
+    def _send_ack(self, ack: Request, now: float) -> None:
+        self.reached(lambda flow, now: self.context.transactions.send_ack(ack, flow), now)
 
     def _new_request(self, method: str) -> Request:
         request = self._dialog().new_request(method)
@@ -308,6 +366,7 @@ class Leg:
             self.acknowledge(response, now)
 
     def _stop_retransmitting(self) -> None:
+        self.answered = None
         if self._unacknowledged is not None:
             self._unacknowledged.stop()
             self._unacknowledged = None

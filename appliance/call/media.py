@@ -11,6 +11,7 @@ from appliance.call.actions import DropRelay, PutRelay, Relay, RelaySide, Sound
 from appliance.call.codecs import PLAYABLE, codecs_of, playable
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
+from appliance.call.saved import SavedMedia
 from appliance.call.security import answered, keys_of, offered
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import (
@@ -159,6 +160,19 @@ class CallMedia:
         """Take a phone's answer to what it was told again; raises RemoteError if it is none."""
         if leg.told is not None:
             leg.heard = check_answer(leg.told, Session.parse(body))
+
+    def save(self) -> SavedMedia:
+        """Return what a restart needs to have the same ports and relays."""
+        relays = list(self._relays.values())
+        return SavedMedia(self._ports, relays, self._revision, self._protection)
+
+    def resume(self, saved: SavedMedia) -> None:
+        """Take up the relays of an earlier process; their ports must be claimed."""
+        self._ports = saved.ports
+        self._revision, self._protection = saved.revision, saved.protection
+        self._relays = {relay.key: relay for relay in saved.relays}
+        for relay in saved.relays:
+            self._context.emit(PutRelay(relay))
 
     def close(self) -> int:
         """End all relays and give the ports back; return how many relays will still report."""

@@ -31,6 +31,11 @@ class PortPool:
             self._taken.remove(port)
             self._free.append(port)
 
+    def claim(self, ports: set[int]) -> None:
+        """Take exactly these ports: calls of an earlier process use them."""
+        self._taken |= ports
+        self._free = deque([port for port in self._free if port not in ports])
+
     def set_aside(self, port: int) -> None:
         """Take a port back that another process holds, and hand it out to nobody for a while."""
         if port in self._taken:

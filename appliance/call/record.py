@@ -20,6 +20,15 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     """None: the stream was too short to tell."""
 
 
+class LiveQuality(msgspec.Struct, frozen=True):
+    """One relay's counters so far, with the quality as it is now and not on average."""
+
+    key: str
+    """`Relay.key`."""
+    from_a: MediaCounters
+    from_b: MediaCounters
+
+
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One call attempt; all times are wall-clock seconds (Unix)."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from appliance.errors import RemoteError
 from appliance.sip.message import Request, Response
-from appliance.sip.timers import Timer, TimerQueue
+from appliance.sip.timers import TIMEOUT, Timer, TimerQueue
 
 MIN_SE = 90
 """Smallest interval we take, seconds (RFC 4028, section 4)."""
@@ -26,6 +28,16 @@ def parse_session_expires(value: str) -> tuple[int, str]:
         if name.strip().lower() == "refresher" and text.strip().lower() in ("uac", "uas"):
             return int(digits), text.strip().lower()
     return int(digits), ""
+
+
+class TimerState(msgspec.Struct, frozen=True, array_like=True):
+    """A session timer as it is saved."""
+
+    interval: int
+    minimum: int
+    refreshing: bool
+    due: float | None
+    """Monotonic seconds of what comes next; None: no session was agreed yet."""
 
 
 class SessionTimer:
@@ -108,6 +120,25 @@ class SessionTimer:
     def try_later(self, now: float, delay: float) -> None:
         """Refresh again after `delay` seconds: the last try met a glare (RFC 3261, 14.1)."""
         self._rearm(now + delay, self._refresh)
+
+    @property
+    def state(self) -> TimerState:
+        """Return what a restart needs to go on with it."""
+        due = self._fire.when if self._fire is not None else None
+        return TimerState(self.interval, self.minimum, self.refreshing, due)
+
+    def resume(self, state: TimerState, offset: float, now: float) -> None:
+        """Go on from what an earlier process saved; `offset` brings its times onto this clock.
+
+        A refresh of theirs that came while nobody listened is repeated for 64*T1 at most.
+        """
+        self.interval, self.minimum = state.interval, state.minimum
+        self.refreshing = state.refreshing
+        if state.due is None:
+            return
+        grace = 0.0 if state.refreshing else TIMEOUT
+        fire = self._refresh if state.refreshing else self._lapsed
+        self._rearm(max(state.due + offset, now + grace), fire)
 
     def stop(self) -> None:
         """Forget the session; the call is over."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from appliance.errors import RemoteError
+
 
 class Access(Enum):
     """What a request has to show before it is served."""
@@ -33,3 +35,10 @@ ACCESS: dict[str, Access] = {
 
 KNOWN = frozenset({"MESSAGE", "NOTIFY", "PUBLISH", "REFER", "SUBSCRIBE"})
 """Methods we understand and do not serve: 405, not 501 (RFC 3261, 21.4.6)."""
+
+
+def misplaced(method: str) -> RemoteError:
+    """Return why a request of this method is not taken where it came."""
+    if method in ACCESS:
+        return RemoteError(481, f"{method} belongs to no dialog here")
+    return RemoteError(405 if method in KNOWN else 501, f"{method} is not served")

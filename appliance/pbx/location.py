@@ -23,9 +23,6 @@ Key = TypeVar("Key")
 
 _pack = msgspec.msgpack.Encoder().encode
 
-GONE = -1
-"""Connection number of a binding whose connection ended; no flow has it."""
-
 
 class Binding(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """One phone of one user; also the row that `SaveBinding` writes."""
@@ -71,9 +68,16 @@ class Location:
     second comes and it has been refreshed meanwhile it moves on to a later one.
     """
 
-    def __init__(self, timers: TimerQueue, emit: Callable[[Action], None]) -> None:
+    def __init__(
+        self,
+        timers: TimerQueue,
+        emit: Callable[[Action], None],
+        connected: Callable[[str, float], None] = lambda host, now: None,
+    ) -> None:
+        """`connected` is told the address of each phone that registers on a new connection."""
         self._timers = timers
         self._emit = emit
+        self._connected = connected
         self._users: dict[str, tuple[Binding, ...]] = {}
         self._connections: dict[int, tuple[Binding, ...]] = {}
         self._hosts: dict[str, int] = {}
@@ -116,6 +120,8 @@ class Location:
         """Take a new binding and have it saved; the place of its contact must be free."""
         self._insert(binding)
         self._save(binding)
+        if binding.flow.connection > 0:
+            self._connected(binding.flow.remote[0], binding.registered_at)
 
     def refresh(
         self, binding: Binding, flow: Flow, granted: int, now: float, changed: bool = False
@@ -132,6 +138,8 @@ class Location:
             self._link(binding)
             self._wait(binding)
             changed = True
+            if flow.connection > 0:
+                self._connected(flow.remote[0], now)
         if changed:
             self._save(binding)
 
@@ -240,19 +248,23 @@ def _take_out(index: dict[Key, tuple[Binding, ...]], key: Key, binding: Binding)
 
 
 def _mark_lost(binding: Binding) -> None:
-    """Note that a connection is gone, and where a new one may be made.
+    """Note that a connection is gone, and where a new one may be made."""
+    binding.flow_lost = True
+    binding.flow = way_back(binding.flow, binding.contact)
+
+
+def way_back(flow: Flow, contact: str) -> Flow:
+    """Return what is left of a flow whose connection has ended: `GONE`, or "connect anew".
 
     A phone that takes TCP connections names its own address and port as contact; one behind a NAT,
     or on TLS without a certificate of its own, can only come back by itself.
     """
-    flow = binding.flow
-    binding.flow_lost = True
-    binding.flow = flow._replace(connection=GONE)
     try:
-        uri = parse_uri(binding.contact)
+        uri = parse_uri(contact)
         if isinstance(uri, SipUri) and uri.port and flow.transport == "TCP":
             host = str(ip_address(uri.host.strip("[]")))
             if host == flow.remote[0]:
-                binding.flow = Flow("TCP", flow.local, (host, uri.port))
+                return Flow("TCP", flow.local, (host, uri.port))
     except (RemoteError, ValueError):
-        return
+        pass
+    return flow.gone

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from zlib import crc32
 
 from appliance.bundle import Bundle, User
+from appliance.call import restored
 from appliance.call.actions import Action, Notice, Relay, Send
 from appliance.call.call import Call, Party
-from appliance.call.context import ALLOW, CallContext, InDialog
+from appliance.call.context import CallContext, InDialog
+from appliance.call.ending import dismiss
 from appliance.call.events import Heard, RelayEnded, RelayFailed, RelaySilent
 from appliance.call.ports import PortPool
+from appliance.call.reach import Reach
+from appliance.call.record import CallRecord, begun
+from appliance.call.saved import SavedCall
 from appliance.call.steps import Plan, Reject, Target
 from appliance.errors import RemoteError
 from appliance.pbx import user as user_destination
-from appliance.pbx.access import ACCESS, KNOWN
+from appliance.pbx.access import ACCESS, misplaced
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.dialplan import Destination, DialPlan, Emergency, Nowhere, ToGroup, ToUser
 from appliance.pbx.directory import Directory
 from appliance.pbx.guard import Guard
 from appliance.pbx.location import Location
 from appliance.pbx.registrar import Registrar
+from appliance.pbx.returning import flow_of
+from appliance.pbx.stateless import abilities, refusal, stateless_tag, unserved
 from appliance.pbx.straight import StraightRegistrar
 from appliance.pbx.survival import Mode, Survival
 from appliance.sip.arrival import note_source, reply_flow
@@ -59,7 +65,8 @@ class Switchboard:
         media_ports: tuple[int, int],
     ) -> None:
         self.site: Site | None = None
-        self.location = Location(timers, emit)
+        self.reach = Reach(timers, self._find_phone)
+        self.location = Location(timers, emit, self.reach.returned)
         self.guard = Guard(emit)
         self.calls: dict[str, Call] = {}
         self._ringing: dict[ServerTransaction, Call] = {}
@@ -96,6 +103,7 @@ class Switchboard:
             policies=bundle.policies,
             domain=bundle.site.domain,
             site=bundle.site.id,
+            reach=self.reach,
             legs=legs,
         )
         self._authentication = Authentication(
@@ -112,6 +120,23 @@ class Switchboard:
     def restore(self, rows: tuple[bytes, ...], offset: float, now: float) -> None:
         """Take the bindings the last process left."""
         self.location.restore(rows, offset, now)
+
+    def claim(self, ports: set[int]) -> None:
+        """Keep these RTP ports for calls that are about to be restored."""
+        self._ports.claim(ports)
+
+    def restore_call(self, saved: SavedCall | CallRecord, offset: float, now: float) -> None:
+        """Go on with a call of the last process, or end it; its ports are claimed already."""
+        if self._context is None:
+            raise AssertionError("calls are restored when there is a site to serve")
+        call = restored.take_up(self._context, saved, offset, now, self._over)
+        if call is not None:
+            self.calls[call.id] = call
+
+    def _find_phone(self, extension: str, flow: Flow, target: str) -> Flow | None:
+        if self.site is None:
+            return None
+        return flow_of(self.location, self.site.directory, extension, flow, target)
 
     def mode_changed(self, mode: Mode, now: float) -> None:
         """Take a change of mode: nothing that lasts is touched by it (A4)."""
@@ -143,16 +168,9 @@ class Switchboard:
         elif method == "INVITE":
             self._invite(request, flow, now)
         elif method == "OPTIONS":
-            self._options(request, flow, now)
+            self._send(request, flow, abilities(request))
         else:
-            self._refuse_method(request)
-
-    def _refuse_method(self, request: Request) -> None:
-        access = ACCESS.get(request.method)
-        if access is not None:
-            raise RemoteError(481, f"{request.method} belongs to no dialog here")
-        status = 405 if request.method in KNOWN else 501
-        raise RemoteError(status, f"{request.method} is not served")
+            raise misplaced(method)
 
     def refuse_unread(self, request: Request, flow: Flow, error: RemoteError, now: float) -> None:
         """Answer without a transaction; an ACK is never answered (RFC 3261, 17)."""
@@ -163,25 +181,14 @@ class Switchboard:
             flow = reply_flow(request, flow)
         except RemoteError:
             pass  # its Via cannot be read: back to where it came from
-        response = request.response(error.status, to_tag=stateless_tag(request))
-        if error.status == 405:
-            response.add("Allow", ALLOW)
-        elif error.status == 415:
-            response.add("Accept", "application/sdp")
-        elif error.status in (500, 503) and self.site is not None:
-            response.add("Retry-After", "5")
-        for name, value in error.headers:
-            response.add(name, value)
+        response = refusal(request, error, retry=self.site is not None)
         self._emit(Send(flow, response.encode()))
 
     def _send(self, request: Request, flow: Flow, response: Response) -> None:
         self._emit(Send(reply_flow(request, flow), response.encode()))
 
     def _unserved(self, request: Request, flow: Flow, retry_after: int) -> None:
-        """Answer 503: the cloud is there, or we know of no site yet. Never 403 or 404 (A2)."""
-        response = request.response(503, to_tag=stateless_tag(request))
-        response.add("Retry-After", str(retry_after))
-        self._send(request, flow, response)
+        self._send(request, flow, unserved(request, retry_after))
 
     def _register(self, request: Request, flow: Flow, now: float) -> None:
         site, registrar = self.site, self._registrar
@@ -205,13 +212,6 @@ class Switchboard:
             return
         self._transactions.answer(request, response, flow, now)
 
-    def _options(self, request: Request, flow: Flow, now: float) -> None:
-        response = request.response(200, to_tag=stateless_tag(request))
-        response.add("Allow", ALLOW)
-        response.add("Accept", "application/sdp")
-        response.add("Supported", "100rel, timer")
-        self._send(request, flow, response)
-
     # -- dialogs ------------------------------------------------------------------------------
 
     def _leg(self, request: Request) -> InDialog | None:
@@ -224,12 +224,28 @@ class Switchboard:
         if leg is not None:
             leg.acknowledged(request, now)
 
+    def stray(self, response: Response, flow: Flow, now: float) -> None:
+        """Take a response to nothing we know of: to an INVITE that an earlier process has sent.
+
+        A phone whose 2xx nobody acknowledges repeats it for 32 s and then gives its call up.
+        """
+        context = self._context
+        if context is None or response.status // 100 != 2 or response.cseq.method != "INVITE":
+            return
+        tags = response.from_.tag or "", response.to.tag or ""
+        leg = context.legs.named(response.call_id, *tags)
+        if leg is not None:
+            leg.learn(response, flow)
+            leg.acknowledge_lost(response, now)
+        elif self.location.holds(flow.remote[0]):
+            dismiss(context, response, flow, now)
+
     def _in_dialog(self, request: Request, flow: Flow, now: float) -> None:
         leg = self._leg(request)
         if leg is None or leg.dialog is None:
             raise RemoteError(481, "no such dialog")
         if request.method not in ACCESS:
-            self._refuse_method(request)
+            raise misplaced(request.method)
         leg.dialog.check_remote(request)
         tx = self._transactions.receive_request(request, flow, now)
         if tx is None:
@@ -273,7 +289,10 @@ class Switchboard:
             return
         dialled = request.request_uri.user or ""
         party = Party(caller.extension, caller.name, f"sip:{caller.extension}@{context.domain}")
-        call = Call(context, tx, flow, party, dialled, site.survival.mode, now, self._over)
+        name, mode = context.identifiers.token(), site.survival.mode
+        started = context.wall(now)
+        record = begun(name, context.site, mode, party.extension, party.name, dialled, started)
+        call = Call(context, tx, flow, party, record, self._over)
         self.calls[call.id] = call
         self._ringing[tx] = call
         if flow.reliable:
@@ -337,6 +356,7 @@ class Switchboard:
     def lost(self, flow: Flow, now: float) -> None:
         """Take the end of a stream connection: its phones are out of reach until they come back."""
         self.location.lost(flow, now)
+        self.reach.lost(flow)
         for call in list(self._callers.get(flow, {}).values()):
             call.cancelled(now)
 
@@ -372,11 +392,6 @@ class Switchboard:
     def ports_taken(self) -> int:
         """Return how many RTP ports are in use."""
         return len(self._ports)
-
-
-def stateless_tag(request: Request) -> str:
-    """Return a To tag that is the same for every retransmission (RFC 3261, 8.2.7)."""
-    return f"{crc32((request.first('Via') or '').encode('utf-8', 'surrogateescape')):08x}"
 
 
 def _rejected(reject: Reject) -> Plan:

@@ -48,6 +48,15 @@ class ClientTransaction(Transaction):
         if flow.reliable:
             room.on_flow.setdefault(flow, {})[key] = self
 
+    @property
+    def data(self) -> bytes:
+        """The request in the octets that were sent."""
+        return self._data
+
+    def resume(self) -> None:
+        """Wait for the final response to an INVITE that an earlier process has sent."""
+        self.state, self._rows = "proceeding", _INVITE["proceeding"]
+
     def cancel(self, now: float, headers: Iterable[Header] = ()) -> None:
         """Cancel an INVITE, as soon as a provisional response allows it (RFC 3261, 9.1).
 

@@ -8,6 +8,10 @@ Transport = Literal["UDP", "TCP", "TLS"]
 Address = tuple[str, int]
 
 
+GONE = -1
+"""Connection number of a flow whose connection has ended; no connection has it."""
+
+
 class Flow(NamedTuple):
     """Name one path between us and a peer; equal flows are the same path."""
 
@@ -25,6 +29,11 @@ class Flow(NamedTuple):
     def reliable(self) -> bool:
         """Tell whether the transport retransmits by itself, so that SIP must not (RFC 3261, 17)."""
         return self.transport != "UDP"
+
+    @property
+    def gone(self) -> Flow:
+        """Return the flow as it is once its connection has ended; the same over UDP."""
+        return self._replace(connection=GONE) if self.reliable else self
 
     def __str__(self) -> str:
         return f"{self.transport} {host_port(self.remote)}"

@@ -195,7 +195,7 @@ class Transactions:
         self, request: Request, flow: Flow, user: TransactionUser
     ) -> ClientTransaction:
         """Take up an INVITE that an earlier process has sent, its Via included; send nothing."""
-        tx = ClientTransaction(self._room, request, flow, request.via.branch, user)
+        tx = ClientTransaction(self._room, request, flow, request.via.branch or "", user)
         tx.resume()
         return tx
 

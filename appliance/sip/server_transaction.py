@@ -59,6 +59,15 @@ class ServerTransaction(Transaction):
         """Send a 2xx or a reliable provisional response to the INVITE once more."""
         return self.respond(response, now)
 
+    @property
+    def last(self) -> bytes:
+        """The response sent last, as it went; empty before the first."""
+        return self._last or b""
+
+    def forget(self) -> None:
+        """Be found no more: an earlier process has ended this transaction."""
+        self._forget()
+
     def expect_merges(self, key: MergeKey) -> None:
         """Be found under this key when the INVITE comes once more on another way."""
         self._merge_key = key

@@ -26,7 +26,9 @@ from appliance.call.actions import (
     Send,
 )
 from appliance.call.events import MediaEvent, RelayFailed, ZoneAnswer
+from appliance.call.record import LiveQuality, MediaCounters
 from appliance.errors import LocalError
+from appliance.rtp.quality import MediaQuality
 from appliance.runtime import Runtime
 from appliance.sip.flow import Flow
 from tests.adapters.serving import LOOPS, until
@@ -75,9 +77,18 @@ class Scripted:
         self.heard.append(bundle.version)
         return [Send(FLOW, b"applied")]
 
+    @property
+    def left(self) -> int:
+        return 0
+
+    def take_up(self, now: float) -> list[Action]:
+        raise AssertionError("nothing is left")
+
     def command(self, name: str, arguments: dict[str, Any], now: float) -> tuple[Any, list[Action]]:
         if name == "status":
             return {"mode": "standby"}, [Send(FLOW, b"asked")]
+        if name == "calls":
+            return [{"id": "call-1"}, {"id": "call-2"}], []
         if name == "bug":
             raise ZeroDivisionError
         raise LocalError(f"unknown command {name}")
@@ -112,6 +123,11 @@ class World:
 
     def resync(self, relays: list[Relay]) -> None:
         self.done.append(("resync", len(relays)))
+
+    async def quality(self, keys: list[str] | None = None) -> list[LiveQuality]:
+        self.done.append(("quality", keys))
+        heard = MediaCounters(packets=50, quality=MediaQuality(source="rtcp", mos=4.3))
+        return [LiveQuality("call-1/0", heard, MediaCounters())]
 
     def on_event(self, receive: Callable[[MediaEvent], None]) -> None:
         self.receive_media = receive
@@ -220,6 +236,16 @@ def test_records_and_history_come_from_the_store(loop: str, tmp_path: Path) -> N
         assert await world.ask("records.uploaded", ids=["r1"]) == 1
         assert [found["id"] for found in await world.ask("records.pending")] == ["r2"]
         assert await world.ask("mode.history") == []
+
+    run(loop, tmp_path, scenario)
+
+
+def test_calls_tell_how_they_are_heard(loop: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        one, other = await world.ask("calls")
+        assert one["from_caller"].quality.mos == 4.3
+        assert (other["from_caller"], other["from_callee"]) == (None, None)
+        assert ("quality", ["call-1/0", "call-2/0"]) in world.done
 
     run(loop, tmp_path, scenario)
 

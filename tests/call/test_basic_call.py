@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from appliance.bundle import Policies
-from appliance.ports import Restored
 from appliance.sip.message import Request, Response
 from tests.phones import Bench, Phone, sdp, site_bundle
 
@@ -265,16 +264,6 @@ def test_in_standby_a_call_is_sent_to_the_cloud() -> None:
     assert isinstance(answer, Response)
     assert answer.status == 503
     assert answer.first("Retry-After") == "30"
-
-
-def test_a_call_lost_in_a_restart_leaves_a_record() -> None:
-    bench = Bench.in_outage()
-    alice, bob = bench.registered("1001", "1002")
-    talking(bench, alice, bob)
-    after = Bench(restored=Restored(calls=tuple(bench.saved_calls.values())))
-    assert after.record.outcome == "answered"
-    assert after.record.ended_by == "system"
-    assert after.record.sealed
 
 
 def test_the_loss_of_the_callers_connection_ends_the_ringing() -> None:

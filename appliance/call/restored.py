@@ -1,0 +1,200 @@
+"""Calls that an earlier process has begun: what was answered goes on, what only rang is ended.
+
+A row may be some milliseconds older than what happened last. So our CSeq numbers go on with a gap;
+a 2xx that may not have arrived is repeated, which any phone takes (RFC 3261, 13.2.2.4); and whoever
+was told something that does not count is told again what does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+from msgspec.structs import replace
+
+from appliance.call.actions import SaveRecord
+from appliance.call.branch import Branch, Invitation
+from appliance.call.bridge import Bridge
+from appliance.call.call import Call, Party
+from appliance.call.context import CallContext
+from appliance.call.ending import end_ringing
+from appliance.call.leg import Leg
+from appliance.call.record import CallRecord
+from appliance.call.saved import SavedCall, SavedInvite, SavedLeg
+from appliance.call.steps import Target
+from appliance.errors import RemoteError, Unavailable
+from appliance.sip.flow import Flow
+from appliance.sip.framing import parse
+from appliance.sip.message import Request, Response
+from appliance.sip.timers import TIMEOUT
+
+SEQUENCE_GAP = 100
+"""How much our CSeq numbers skip: more than a call may have sent in the moment that is not saved
+(RFC 3261, 12.2.2, lets them)."""
+SETTLE_AFTER = 1.0
+"""Seconds until a phone is told again what counts: it may be in the middle of its answer."""
+SETTLE_TRIES = 5
+
+
+def ports_of(calls: Iterable[SavedCall | CallRecord]) -> set[int]:
+    """Return the RTP ports of the calls that will go on."""
+    media = [call.media for call in calls if isinstance(call, SavedCall) and call.talking]
+    return {port for one in media if one for ports in one.ports for port in ports}
+
+
+def take_up(
+    context: CallContext,
+    saved: SavedCall | CallRecord,
+    offset: float,
+    now: float,
+    over: Callable[[Call, bool], None],
+) -> Call | None:
+    """Go on with a call whose ports are claimed already, or end it and return None.
+
+    `offset` brings the times in it onto today's clock.
+    """
+    if isinstance(saved, CallRecord):
+        _close(context, saved, "signalling restarted during the call", now)
+        return None
+    if saved.talking:
+        return _resume(context, saved, offset, now, over)
+    end_ringing(context, saved, now)
+    _close(context, saved.record, "signalling restarted while it rang", now, 500)
+    return None
+
+
+def _close(
+    context: CallContext, record: CallRecord, reason: str, now: float, status: int = 0
+) -> None:
+    """Write the record of a call that is over."""
+    ended = replace(
+        record,
+        ended=record.ended or context.wall(now),
+        ended_by=record.ended_by or "system",
+        reason=record.reason or reason,
+        status=record.status or status,
+        sealed=True,
+    )
+    context.emit(SaveRecord(ended))
+
+
+def _resume(
+    context: CallContext,
+    saved: SavedCall,
+    offset: float,
+    now: float,
+    over: Callable[[Call, bool], None],
+) -> Call:
+    record, caller, callee, media = saved.record, saved.caller, saved.callee, saved.media
+    if caller is None or callee is None or media is None:
+        raise AssertionError("only a call between two phones goes on")
+    request = cast(Request, parse(saved.invite))
+    invite = context.transactions.resume(request, saved.flow, now)
+    party = Party(record.caller, record.caller_name, f"sip:{record.caller}@{context.domain}")
+    call = Call(context, invite, caller.flow.gone, party, record, over, caller.dialog)
+    invitation = Invitation(callee.dialog.call_id, "", "", 70, early_reliable=False)
+    target = Target(callee.dialog.remote_target, callee.flow.gone, callee.extension)
+    branch = Branch(context, call, target, invitation)
+    branch.alive = False
+    branch.establish(callee.dialog)
+    bridge = call.join(branch)
+    call.media.resume(media)
+    _resume_leg(call.caller, caller, offset, now)
+    _resume_leg(branch, callee, offset, now)
+    _resume_answer(call, bridge, saved, offset, now)
+    for leg, state in ((call.caller, caller), (branch, callee)):
+        if state.unsettled:
+            _settle(call, leg, now)
+    call.draft.step("signalling restarted; the call goes on")
+    call.changed()
+    return call
+
+
+def _resume_leg(leg: Leg, saved: SavedLeg, offset: float, now: float) -> None:
+    leg.session_id, leg.offered = saved.session_id, saved.offered
+    leg.heard, leg.allow, leg.awaits = saved.heard, saved.allow, saved.awaits
+    leg.srtp, leg.asked_for_srtp, leg.keys = saved.srtp, saved.asked_for_srtp, saved.keys
+    leg.told = leg.settled = saved.told
+    if saved.unsettled and saved.told is not None:
+        origin = replace(saved.told.origin, version=saved.version + 1)
+        leg.told = leg.settled = replace(saved.told, origin=origin)
+    if saved.acknowledged:
+        ack = saved.dialog.ack(saved.acknowledged)
+        if saved.ack_body and leg.told is not None:
+            ack.add("Content-Type", "application/sdp")
+            ack.body = leg.told.encode()
+        leg.acks[saved.acknowledged] = ack
+    saved.dialog.local_seq += SEQUENCE_GAP
+    leg.timer.resume(saved.timer, offset, now)
+
+
+def _resume_answer(call: Call, bridge: Bridge, saved: SavedCall, offset: float, now: float) -> None:
+    """Repeat what has no ACK yet; refuse a re-INVITE that was not answered: it may come again."""
+    caller, callee = saved.caller, saved.callee
+    if caller is None or callee is None or call.callee is None:
+        return
+    if callee.awaits:
+        bridge.answer_in_ack(call.caller, call.callee, _answer(callee.awaits))
+    elif caller.awaits:
+        bridge.answer_in_ack(call.callee, call.caller, _answer(caller.awaits))
+    began = False
+    for leg, state in ((call.caller, caller), (call.callee, callee)):
+        invite = state.invite
+        if invite is not None and not (invite.answer and invite.answered + offset + TIMEOUT < now):
+            began |= _resume_invite(call, leg, invite, now)
+    if not began:
+        call.caller.invite.forget()
+
+
+def _resume_invite(call: Call, leg: Leg, saved: SavedInvite, now: float) -> bool:
+    """Return whether it is the INVITE that began the call."""
+    request = cast(Request, parse(saved.request))
+    began = request.to.tag is None
+    transactions = leg.context.transactions
+    tx = call.caller.invite if began else transactions.resume(request, saved.flow, now)
+
+    def answer(flow: Flow, now: float) -> None:
+        if flow.reliable:
+            tx.flow = flow
+        if saved.answer:
+            leg.repeat(tx, cast(Response, parse(saved.answer)), now, sure=False)
+        else:
+            leg.refuse(tx, 491, now)
+
+    leg.reached(answer, now)
+    return began
+
+
+def _settle(call: Call, leg: Leg, now: float) -> None:
+    """Tell a phone again what counts: it was offered something, and its answer is lost."""
+    tries = SETTLE_TRIES
+
+    def tell(now: float) -> None:
+        if leg.ended or leg.told is None:
+            return
+        if leg.busy:
+            leg.context.timers.arm(now + SETTLE_AFTER, tell)
+            return
+        leg.reinvite(now, leg.told.encode(), told)
+
+    def told(response: Response | None, status: int, now: float) -> None:
+        nonlocal tries
+        tries -= 1
+        if response is not None and status < 300:
+            leg.acknowledge(response, now)
+            try:
+                call.media.heard_again(leg, response.body)
+                call.media.connect(*call.joined)
+            except (RemoteError, Unavailable) as error:
+                call.end("system", f"its audio could not be settled: {error}", now)
+        elif response is not None and status in (491, 500) and tries:
+            leg.context.timers.arm(now + SETTLE_AFTER, tell)
+        else:
+            call.lapsed(leg, "the phone did not take back an offer after a restart", now)
+
+    leg.context.timers.arm(now + SETTLE_AFTER, tell)
+
+
+def _answer(number: int) -> Response:
+    """Stand for the 2xx with that CSeq number."""
+    return Response(200, "OK", [("CSeq", f"{number} INVITE")])

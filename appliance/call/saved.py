@@ -1,0 +1,162 @@
+"""What `SaveCall` writes of a call: all that a new process needs to go on with it, or to end it.
+
+Arrays, not maps: half the octets. New fields go to the end and have a default, so that a row of an
+older version is still read; of one that cannot be, at least the record is kept.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from appliance.bundle import SrtpPolicy
+from appliance.call.actions import Relay
+from appliance.call.record import CallRecord
+from appliance.call.session_timer import TimerState
+from appliance.sdp.session import Session
+from appliance.sip.dialog import Dialog
+from appliance.sip.flow import Flow
+from appliance.sip.message import Request
+
+
+class SavedInvite(msgspec.Struct, frozen=True, array_like=True):
+    """An INVITE of a phone that has no final answer yet, or whose 2xx has no ACK yet."""
+
+    request: bytes
+    flow: Flow
+    """The way its answers go."""
+    answer: bytes = b""
+    """The 2xx that is repeated until its ACK comes; empty: none was sent."""
+    answered: float = 0.0
+    """Monotonic seconds when that was sent first."""
+
+
+class SavedBranch(msgspec.Struct, frozen=True, array_like=True):
+    """A phone that rings."""
+
+    extension: str
+    flow: Flow
+    request: bytes
+    """The INVITE as it was sent."""
+
+
+class SavedLeg(msgspec.Struct, frozen=True, array_like=True):
+    """One leg with a dialog."""
+
+    extension: str
+    flow: Flow
+    dialog: Dialog
+    session_id: int
+    version: int
+    """Of the last description sent, also of one that was not answered yet."""
+    told: Session | None
+    """The last description sent that counts: what was offered and not answered does not."""
+    unsettled: bool
+    """An offer to this phone has no answer yet: it may or may not think that it counts."""
+    heard: Session | None
+    offered: bytes
+    allow: frozenset[str]
+    timer: TimerState
+    acknowledged: int
+    """CSeq number of our last INVITE that was answered and acknowledged; 0: none was."""
+    ack_body: bool
+    """Whether that ACK carried the answer to a late offer."""
+    awaits: int
+    """CSeq number of our INVITE whose ACK waits for the other phone's answer; 0: none does."""
+    invite: SavedInvite | None = None
+    srtp: SrtpPolicy = "preferred"
+    asked_for_srtp: bool | None = None
+    keys: dict[str, bytes] = {}
+
+
+class SavedMedia(msgspec.Struct, frozen=True, array_like=True):
+    """The ports and relays of a call."""
+
+    ports: tuple[list[int], list[int]]
+    relays: list[Relay]
+    revision: int
+    protection: str = ""
+    """What the record says of it."""
+
+
+class SavedCall(msgspec.Struct, frozen=True, array_like=True):
+    """One call."""
+
+    record: CallRecord
+    """As it is so far."""
+    invite: bytes
+    """The INVITE that began the call."""
+    flow: Flow
+    """The way its answers go."""
+    caller_tag: str
+    """Our tag towards the caller."""
+    caller: SavedLeg | None = None
+    """None: not answered yet."""
+    callee: SavedLeg | None = None
+    """None: nobody has answered yet."""
+    ringing: tuple[SavedBranch, ...] = ()
+    media: SavedMedia | None = None
+    """None: the call only rings."""
+
+    @property
+    def talking(self) -> bool:
+        """Tell whether two phones were joined."""
+        return self.caller is not None and self.callee is not None and self.media is not None
+
+
+class _OnlyRecord(msgspec.Struct, array_like=True):
+    record: CallRecord
+
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def pack(saved: SavedCall) -> bytes:
+    """Return the row of a call."""
+    try:
+        return _pack(saved)
+    except UnicodeEncodeError:  # a phone wrote octets that are no UTF-8, as SIP and SDP allow
+        return _pack(_readable(msgspec.to_builtins(saved, builtin_types=(bytes,))))
+
+
+def unpack(row: bytes) -> SavedCall | CallRecord | None:
+    """Read a row: the call, or its record alone, or None where nobody can read it."""
+    for read in (_call, _record, _old_record):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            return read(row)
+    return None
+
+
+def _call(row: bytes) -> SavedCall | CallRecord:
+    return msgspec.msgpack.decode(row, type=SavedCall)
+
+
+def _record(row: bytes) -> SavedCall | CallRecord:
+    return msgspec.msgpack.decode(row, type=_OnlyRecord).record
+
+
+def _old_record(row: bytes) -> SavedCall | CallRecord:
+    """Read what version 0.1 wrote: a record and nothing else."""
+    return msgspec.msgpack.decode(row, type=CallRecord)
+
+
+def head_of(request: Request) -> bytes:
+    """Return a request without its body: enough to answer it."""
+    if not request.body:
+        return request.encode()
+    head = Request(request.method, request.uri, list(request.headers))
+    head.remove("Content-Type")
+    return head.encode()
+
+
+def _readable(value: Any) -> Any:
+    """Return the same with every octet that is no UTF-8 replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {_readable(key): _readable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_readable(item) for item in value]
+    return value
