@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from appliance.errors import LocalError
+
+SOCKET_PATH = 107
+"""Octets of a Unix socket's path: what the kernel's address structure holds before its last NUL."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """First and last UDP port for RTP and RTCP."""
     media_workers: int = 1
     """Processes of the user-space relay."""
+    media_kernel: Literal["auto", "off", "required"] = "auto"
+    """Whether the kernel relays by nftables: where it may, never, or else media does not start."""
 
     cloud_url: str = ""
     """Base URL of the cloud's API, e.g. https://cloud.example.com; empty: bundle by file only."""
@@ -117,6 +122,17 @@ def load_settings(file: Path | None, environment: dict[str, str]) -> Settings:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise LocalError(f"settings: {error}; see docs/settings.md for every key") from error
+
+
+def check_sockets(settings: Settings) -> None:
+    """Raise LocalError for a `run` whose Unix sockets nobody could open."""
+    for path in (settings.core_socket, settings.media_socket):
+        octets = len(bytes(path.absolute()))
+        if octets > SOCKET_PATH:
+            raise LocalError(
+                f"settings: `run` is too long: the socket {path} would be {octets} octets, and "
+                f"{SOCKET_PATH} are possible; choose a shorter folder"
+            )
 
 
 def _path(kind: type[Any], value: Any) -> Any:

@@ -36,7 +36,8 @@ import sys
 from pathlib import Path
 from appliance.cli.media import run_media
 from appliance.settings import Settings
-run_media(Settings(run=Path(sys.argv[1]), media_workers=int(sys.argv[2])))
+workers = int(sys.argv[2])
+run_media(Settings(run=Path(sys.argv[1]), media_workers=workers, media_kernel="off"))
 """
 
 

@@ -23,6 +23,8 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
         if name not in OURS:
             del os.environ[name]
+    # Outside a namespace of their own, tests leave the machine's packet filter alone.
+    os.environ["HOLDFAST_MEDIA_KERNEL"] = "off"
 
 
 def obstacle() -> str:

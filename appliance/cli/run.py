@@ -17,6 +17,7 @@ from typing import Any
 from appliance.cli.logs import configure_logs
 from appliance.cli.options import OK, global_words, new_parser, settings_of
 from appliance.errors import LocalError
+from appliance.media.kernel_table import clear
 
 _libc = ctypes.CDLL(None)
 log = logging.getLogger("holdfast.run")
@@ -46,7 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     for folder in (settings.data, settings.run):
         _make(folder)
     words = [sys.executable, "-m", "appliance.cli.command", *global_words(arguments)]
-    asyncio.run(supervise({name: [*words, name] for name in PROCESSES}))
+    try:
+        asyncio.run(supervise({name: [*words, name] for name in PROCESSES}))
+    finally:
+        # Media leaves calls in the kernel for its next start; here there will be none.
+        clear(settings)
     return OK
 
 

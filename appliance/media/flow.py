@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from appliance.media.netlink import attribute, attributes, nested, text
 from appliance.media.ruleset import (
@@ -21,6 +21,8 @@ from appliance.media.ruleset import (
 
 Address = tuple[str, int]
 
+WAYS: Final = 4
+"""Flows of a relay: RTP and RTCP from either side."""
 KEY_LIMIT: Final = 200
 """Octets of a relay's key that fit beside its revision: user data of an element ends at 256."""
 _COMMENT: Final = 0
@@ -49,6 +51,11 @@ class Mark(NamedTuple):
     relay: int
     way: int
     """0: RTP from side a, 1: RTCP from a, 2: RTP from b, 3: RTCP from b."""
+
+    @property
+    def side(self) -> Literal[0, 1]:
+        """0: from side a, 1: from b."""
+        return 1 if self.way & 2 else 0
 
     def encode(self) -> int:
         """Return the mark."""

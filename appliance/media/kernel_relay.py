@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from zlib import crc32
 
+from appliance.call.record import MediaCounters
 from appliance.media.flow import (
     KEY_LIMIT,
     Address,
@@ -62,6 +63,10 @@ class Carried:
     """By way: RTP and RTCP of side a, then of side b."""
     octets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
 
+    def counters(self, way: int) -> MediaCounters:
+        """Return what came by one way."""
+        return MediaCounters(packets=self.packets[way], octets=self.octets[way])
+
     def plus(self, other: Carried) -> Carried:
         """Return the sums."""
         return Carried(
@@ -74,6 +79,7 @@ class Carried:
 class Entry:
     """One relay in the kernel."""
 
+    key: str
     number: int
     """In the marks of its flows."""
     revision: int
@@ -180,9 +186,7 @@ class KernelRelay:
     def key_of(self, mark: Mark) -> str:
         """Return the relay a packet's mark belongs to; empty: none of ours."""
         entry = self._by_number.get(mark.relay)
-        if entry is None:
-            return ""
-        return next((key for key, one in self._entries.items() if one is entry), "")
+        return entry.key if entry is not None else ""
 
     def count(self, mark: Mark, packets: int, octets: int) -> None:
         """Note what a flow's counter shows."""
@@ -199,8 +203,16 @@ class KernelRelay:
                 entry.wanted = wanted
                 self._change(key)
 
+    def lose(self) -> None:
+        """Note that somebody has removed the table; user space carries until it is back."""
+        if not self.table_lost:
+            self.table_lost = True
+            log("the nftables table is gone; user space carries until it is back")
+
     def restore(self) -> None:
-        """Put everything into a table that is new."""
+        """Put everything into a new table, if there is one."""
+        if not self._exists():
+            return
         self.table_lost = False
         self._slots.clear()
         for key, entry in self._entries.items():
@@ -237,8 +249,7 @@ class KernelRelay:
 
     def _refuse(self, keys: list[str], error: OSError) -> None:
         if error.errno == errno.ENOENT and not self._exists():
-            self.table_lost = True
-            log("the nftables table is gone; user space carries until it is back")
+            self.lose()
         elif len(keys) > 1:
             for key in keys:
                 self._commit([key])
@@ -316,7 +327,7 @@ class KernelRelay:
         while number in self._by_number or number in self._taken:
             number = (number + SHARDS) % RELAYS
         self._next = (number + SHARDS) % RELAYS
-        entry = Entry(number, revision)
+        entry = Entry(key, number, revision)
         self._entries[key] = self._by_number[number] = entry
         return entry
 
@@ -347,7 +358,7 @@ class KernelRelay:
         if entry is None:
             if element.mark.relay in self._by_number:
                 return False
-            entry = Entry(element.mark.relay, element.revision)
+            entry = Entry(element.key, element.mark.relay, element.revision)
             self._entries[element.key] = self._by_number[entry.number] = entry
         elif entry.number != element.mark.relay:
             return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from appliance.call.actions import Keys, RelaySide
 from appliance.call.record import MediaCounters
 from appliance.media.buffer import VIEW
 from appliance.media.loop import Loop
-from appliance.media.port import Address, Port, Source
+from appliance.media.port import Address, Judge, Port, Source
 from appliance.media.srtp import Inbound, SrtpReceiver, SrtpSender
 from appliance.rtp.packet import is_rtcp, is_rtp
 
@@ -48,8 +48,17 @@ class Leg:
             self.rtp.close()
             raise
 
-    def apply(self, side: RelaySide, before: RelaySide | None, newer: bool) -> None:
-        """Make ports and keys as wanted; raises OSError for an address that cannot be used."""
+    def apply(
+        self,
+        side: RelaySide,
+        before: RelaySide | None,
+        newer: bool,
+        known: Mapping[Address, Address] | None = None,
+    ) -> None:
+        """Make ports and keys as wanted; raises OSError for an address that cannot be used.
+
+        `known`: where the phone of each port of ours was learnt to be before we began.
+        """
         if side == before and not (newer and side.learn):
             return
         self.muxed = side.remote is not None and side.remote_rtcp == side.remote
@@ -58,8 +67,9 @@ class Leg:
         if side.learn:
             self._learn_from = side.learn_from
             self._proof = SrtpReceiver(side.receives) if side.receives else None
-            self.rtp.learn(self._shows_rtp, side.remote)
-            self.rtcp.learn(self._shows_rtcp, rtcp)
+            known = known or {}
+            _learn(self.rtp, self._shows_rtp, side.remote, known)
+            _learn(self.rtcp, self._shows_rtcp, rtcp, known)
         else:
             _name(self.rtp, side.remote)
             _name(self.rtcp, rtcp)
@@ -132,6 +142,15 @@ class Leg:
         """Accept RTCP only from the host whose RTP was learnt."""
         learnt = self.rtp.learnt
         return learnt is not None and source[0] == learnt[0] and is_rtcp(packet)
+
+
+def _learn(
+    port: Port, judge: Judge, remote: Address | None, known: Mapping[Address, Address]
+) -> None:
+    if port.local in known:
+        port.recall(remote, known[port.local])
+    else:
+        port.learn(judge, remote)
 
 
 def _name(port: Port, remote: Address | None) -> None:

@@ -154,6 +154,17 @@ class Port:
         self._guard.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         self._loop.add(self._guard.fileno(), self._try_learning)
 
+    def recall(self, remote: Address | None, learnt: Address) -> None:
+        """Go on with what was learnt in an earlier life of this process; raises OSError."""
+        _check(self.local, learnt)
+        self._connect(learnt)
+        self._remote, self.learnt = remote, learnt
+
+    @property
+    def peer(self) -> Source | None:
+        """The one address whose packets are taken; None while there is none."""
+        return None if self._live is None else self.learnt or self._remote
+
     def divert(self, take: Take | None) -> None:
         """Hand packets to `take` instead of passing them onward as they are; None: onward."""
         self._take = take

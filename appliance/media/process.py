@@ -9,9 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from appliance.media.control import Listener
+from appliance.media.end_system import Studio
+from appliance.media.kernel_plane import open_plane
+from appliance.media.kernel_relay import Share
+from appliance.media.kernel_table import open_table
 from appliance.media.loop import Loop, log
 from appliance.media.relay import DESCRIPTORS
 from appliance.media.shards import Shards
+from appliance.media.sounds import Sounds
 from appliance.media.worker import Worker
 from appliance.settings import Settings
 
@@ -26,7 +31,15 @@ def serve(settings: Settings) -> None:
     workers = max(1, settings.media_workers)
     wanted = -(-relays_by_ports(settings.media_ports) // workers)
     capacity = min(wanted, raise_descriptor_limit(wanted * DESCRIPTORS) // DESCRIPTORS)
-    server = Shards(loop, workers, capacity) if workers > 1 else Worker(loop, capacity)
+    table = open_table(settings, workers)
+    server: Shards | Worker
+    if workers > 1:
+        server = Shards(loop, workers, capacity, table is not None, settings.data)
+    else:
+        studio = Studio(loop, Sounds(settings.sounds_folder), settings.data)
+        server = Worker(loop, capacity, studio, open_plane(loop, Share()) if table else None)
+    if table is not None:
+        loop.every_second(table.watch)
     try:
         listener = Listener(loop, settings.media_socket, server.receive, server.gone)
         log(f"up to {capacity * workers} relays in {workers} worker(s)")
@@ -35,6 +48,8 @@ def serve(settings: Settings) -> None:
         listener.close()
         log("stopped")
     finally:
+        if table is not None:
+            table.close()
         restore()
         loop.close()
 

@@ -55,6 +55,7 @@ from appliance.media.netlink import (
     number,
     text,
 )
+from appliance.rtp.sampled import SAMPLE_MASK
 
 TABLE: Final = "holdfast_media"
 MARK_PREFIX: Final = 0x40000000
@@ -68,8 +69,6 @@ FLOWS: Final = 1 << 17
 """Most flows of one family: four for each relay, and there are at most 11,001 relays."""
 TAP_GROUP: Final = 5004
 """NFLOG group of the first process; the next ones follow."""
-SAMPLE: Final = 64
-"""One RTP header in so many is copied: those whose sequence number is a multiple of it."""
 HEADER_OCTETS: Final = 88
 """Of a copied RTP packet: IPv6, UDP, and RTP with CSRCs."""
 
@@ -88,6 +87,11 @@ _IPV4, _IPV6 = b"\x02", b"\x0a"
 def host_order(value: int) -> bytes:
     """Return a mark as it is in registers."""
     return value.to_bytes(4, sys.byteorder)
+
+
+def table_name() -> bytes:
+    """Return the attributes of a message about the table."""
+    return text(1, TABLE)
 
 
 def install(netfilter: Netfilter, shards: int, closed: Iterable[int]) -> None:
@@ -244,7 +248,7 @@ def _is_rtcp() -> tuple[bytes, ...]:
 
 
 def _is_sample() -> tuple[bytes, ...]:
-    return load(TRANSPORT, 10, 2, 0), mask(0, (SAMPLE - 1).to_bytes(2, "big")), compare(0, bytes(2))
+    return load(TRANSPORT, 10, 2, 0), mask(0, SAMPLE_MASK.to_bytes(2, "big")), compare(0, bytes(2))
 
 
 def _from_us(family: bytes, name: str, at: int, size: int) -> tuple[bytes, ...]:

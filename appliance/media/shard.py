@@ -1,4 +1,6 @@
-"""One worker process of several: `python -m appliance.media.shard <descriptor> <capacity>`.
+"""One worker process of several.
+
+    python -m appliance.media.shard <descriptor> <capacity> <number> <sharers of the kernel> <data>
 
 Started by `media.shards` with one end of a socket pair, and ends when the other end is closed.
 """
@@ -8,18 +10,25 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from appliance.media.control import Connection
+from appliance.media.end_system import Studio
+from appliance.media.kernel_plane import open_plane
+from appliance.media.kernel_relay import Share
 from appliance.media.loop import Loop
 from appliance.media.process import raise_descriptor_limit
 from appliance.media.relay import DESCRIPTORS
+from appliance.media.sounds import Sounds
 from appliance.media.worker import Worker
+from appliance.settings import Settings
 
 
-def work(stream: socket.socket, capacity: int) -> None:
-    """Serve the one connection until it ends."""
+def work(stream: socket.socket, capacity: int, share: Share | None, settings: Settings) -> None:
+    """Serve the one connection until it ends; `share`: of the relays in the kernel."""
     loop = Loop()
-    worker = Worker(loop, capacity)
+    studio = Studio(loop, Sounds(settings.sounds_folder), settings.data)
+    worker = Worker(loop, capacity, studio, open_plane(loop, share) if share else None)
 
     def ended(_connection: Connection) -> None:
         loop.stop()
@@ -31,13 +40,15 @@ def work(stream: socket.socket, capacity: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Work on the descriptor named first, with as many relays as named second."""
+    """Work as the arguments say; a share of none means that the kernel is not used."""
     # systemd and Ctrl-C signal all processes; only the first one decides when to end.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    descriptor, capacity = (int(argument) for argument in arguments)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_IGN)
+    descriptor, capacity, number, count = (int(argument) for argument in arguments[:4])
     raise_descriptor_limit(capacity * DESCRIPTORS)
-    work(socket.socket(fileno=descriptor), capacity)
+    settings = Settings(data=Path(arguments[4])) if arguments[4] else Settings()
+    share = Share(number, count) if count else None
+    work(socket.socket(fileno=descriptor), capacity, share, settings)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from zlib import crc32
 
 import msgspec
@@ -14,6 +15,8 @@ import msgspec
 from appliance.errors import LocalError
 from appliance.ipc import Message
 from appliance.media.commands import (
+    QUESTIONS,
+    AskQuality,
     AskStats,
     Drop,
     Put,
@@ -42,10 +45,17 @@ class Question:
 class Shards:
     """Hands each request to the workers it concerns and joins their answers."""
 
-    def __init__(self, loop: Loop, count: int, capacity: int) -> None:
-        """Start `count` workers of `capacity` relays each."""
+    def __init__(
+        self, loop: Loop, count: int, capacity: int, kernel: bool = False, data: Path | None = None
+    ) -> None:
+        """Start `count` workers of `capacity` relays each.
+
+        `kernel`: they share our table; `data`: the folder of sounds and recordings.
+        """
         self._loop = loop
+        self._data = str(data or "")
         self._capacity = capacity
+        self._share = str(count) if kernel else "0"
         self._core: Connection | None = None
         self._core_seen = loop.now
         self.orphan_after = ORPHAN_AFTER
@@ -64,7 +74,7 @@ class Shards:
         except LocalError as error:
             connection.send(refusal(message, error))
             return
-        if message.do != "media.stats":
+        if message.do not in QUESTIONS:
             self._core = connection
         self._asked += 1
         self._questions[self._asked] = Question(connection, message, set(parts))
@@ -97,7 +107,9 @@ class Shards:
                     yield number, {"relays": mine}
                 case Drop(keys):
                     yield number, {"keys": [key for key in keys if self._shard(key) == number]}
-                case AskStats():
+                case AskQuality(keys) if keys is not None:
+                    yield number, {"keys": [key for key in keys if self._shard(key) == number]}
+                case AskStats() | AskQuality():
                     yield number, {}
 
     def _shard(self, key: str) -> int:
@@ -107,7 +119,8 @@ class Shards:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         # A new interpreter, not a fork: nothing of ours is open in it but its connection.
         with theirs:
-            arguments = [str(theirs.fileno()), str(self._capacity)]
+            numbers = [str(theirs.fileno()), str(self._capacity), str(number), self._share]
+            arguments = [*numbers, self._data]
             command = [sys.executable, "-m", "appliance.media.shard", *arguments]
             process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
 
@@ -162,6 +175,8 @@ def _joined(question: Question) -> Message:
     for part in question.answers:
         if part.error is not None:
             return Message(id=question.message.id, error=part.error)
+    if question.message.do == "media.quality":
+        return answer(question.message, [row for part in question.answers for row in part.ok])
     if question.message.do != "media.stats":
         return answer(question.message, sum(part.ok for part in question.answers))
     total = Stats()

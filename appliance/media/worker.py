@@ -7,10 +7,11 @@ from functools import partial
 
 from appliance.call.actions import Relay
 from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySilent
-from appliance.call.record import MediaCounters
+from appliance.call.record import LiveQuality, MediaCounters
 from appliance.errors import LocalError
 from appliance.ipc import Message
 from appliance.media.commands import (
+    AskQuality,
     AskStats,
     Command,
     Drop,
@@ -23,6 +24,10 @@ from appliance.media.commands import (
     refusal,
 )
 from appliance.media.control import Connection
+from appliance.media.end_system import Studio
+from appliance.media.flow import WAYS, Mark
+from appliance.media.kernel_plane import KernelPlane
+from appliance.media.kernel_relay import BATCH, Carried
 from appliance.media.loop import Loop, log
 from appliance.media.port import PortTaken
 from appliance.media.relay import DESCRIPTORS, RelayedStream
@@ -36,8 +41,21 @@ ORPHAN_AFTER = 300.0
 class Worker:
     """Owns relays; core is whoever changed them last."""
 
-    def __init__(self, loop: Loop, capacity: int) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        capacity: int,
+        studio: Studio | None = None,
+        kernel: KernelPlane | None = None,
+    ) -> None:
         self._loop = loop
+        self._kernel = kernel
+        self._unsettled: set[str] = set()
+        """Relays that the kernel does not have whole: it may, once a phone is learnt."""
+        if kernel is not None:
+            kernel.listen(self._take_copy)
+        self._studio = studio or Studio(loop)
+        self._studio.tell = self._tell
         self._capacity = capacity
         self._relays: dict[str, RelayedStream] = {}
         self._core: Connection | None = None
@@ -54,6 +72,9 @@ class Worker:
         except LocalError as error:
             connection.send(refusal(message, error))
             return
+        if isinstance(command, AskQuality):
+            self._tell_quality(connection, message, command)
+            return
         if not isinstance(command, AskStats):
             self._core = connection
         for job in self._jobs(command):
@@ -69,9 +90,15 @@ class Worker:
                 log(f"core is gone; {len(self._relays)} relays go on")
 
     def close(self) -> None:
-        """End all relays and tell nobody: a core that lives puts them again when we are back."""
-        for key in list(self._relays):
-            self._forget(key)
+        """End all relays and tell nobody: a core that lives puts them again when we are back.
+
+        What the kernel carries goes on until then.
+        """
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+        self._end_all()
+        self._studio.disk.close()
 
     @property
     def stats(self) -> Stats:
@@ -92,18 +119,40 @@ class Worker:
             case Put(relays):
                 return [partial(self._put, relay) for relay in relays]
             case Drop(keys):
-                return [partial(self._drop, key) for key in keys]
+                return [*self._withdrawals(keys), *(partial(self._drop, key) for key in keys)]
             case Resync(relays):
                 keep = partial(self._keep, {relay.key for relay in relays})
                 return [keep, *(partial(self._put, relay) for relay in relays)]
-            case AskStats():
+            case AskStats() | AskQuality():
                 return []
 
     def _answer(self, connection: Connection, message: Message, command: Command) -> None:
         is_question = isinstance(command, AskStats)
         connection.send(answer(message, self.stats if is_question else len(self._relays)))
 
+    def _tell_quality(self, connection: Connection, message: Message, command: AskQuality) -> None:
+        """Reckon relay by relay between the packets, then answer."""
+        keys = list(self._relays) if command.keys is None else command.keys
+        rows: list[LiveQuality] = []
+        for key in keys:
+            self._loop.later(partial(self._add_quality, key, rows))
+        self._loop.later(lambda: connection.send(answer(message, rows)))
+
+    def _add_quality(self, key: str, rows: list[LiveQuality]) -> None:
+        stream = self._relays.get(key)
+        if stream is not None:
+            told = stream.quality.told
+            a, b = stream.counters
+            rows.append(LiveQuality(key, told(0, a, recent=True), told(1, b, recent=True)))
+
     def _put(self, relay: Relay) -> None:
+        self._open(relay)
+        stream = self._relays.get(relay.key)
+        if stream is not None:
+            self._offer(stream)
+
+    def _open(self, relay: Relay) -> None:
+        """Make a relay exist as wanted, or tell why not."""
         stream = self._relays.get(relay.key)
         try:
             if stream is not None and stream.fits(relay):
@@ -113,11 +162,42 @@ class Worker:
                 self._forget(relay.key)
             elif len(self._relays) >= self._capacity:
                 raise OSError(0, f"all {self._capacity} relays are in use")
-            self._relays[relay.key] = RelayedStream(self._loop, relay)
+            self._relays[relay.key] = self._new_stream(relay)
         except (OSError, OverflowError, LocalError) as error:
             self._fail(relay.key, error)
             return
         self._past = self._past.plus(Stats(opened=1))
+
+    def _new_stream(self, relay: Relay) -> RelayedStream:
+        known = self._kernel.relays.learnt(relay.key, relay.revision) if self._kernel else {}
+        stream = RelayedStream(self._loop, relay, self._studio, known)
+        if self._kernel is not None:
+            stream.carried = partial(self._kernel.relays.carried, relay.key)
+        return stream
+
+    def _offer(self, stream: RelayedStream) -> None:
+        """Let the kernel carry what nothing in user space needs to see."""
+        if self._kernel is None:
+            return
+        flows = stream.flows
+        self._kernel.relays.want(stream.key, stream.revision, flows)
+        if len(flows) == WAYS:
+            self._unsettled.discard(stream.key)
+        else:
+            self._unsettled.add(stream.key)
+
+    def _withdrawals(self, keys: list[str]) -> list[Callable[[], None]]:
+        """Return jobs that take relays out of the kernel many at a time, before each is ended."""
+        if self._kernel is None:
+            return []
+        withdraw = self._kernel.relays.withdraw
+        return [partial(withdraw, keys[at : at + BATCH]) for at in range(0, len(keys), BATCH)]
+
+    def _take_copy(self, mark: Mark, packet: memoryview, arrival: float) -> None:
+        """Look at a packet that the kernel has passed on."""
+        stream = self._relays.get(self._kernel.relays.key_of(mark)) if self._kernel else None
+        if stream is not None:
+            stream.quality.watches[mark.side].copied(bytes(packet), arrival)
 
     def _fail(self, key: str, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)
@@ -131,17 +211,32 @@ class Worker:
 
     def _forget(self, key: str) -> RelayEnded:
         stream = self._relays.pop(key, None)
+        self._unsettled.discard(key)
+        carried = self._kernel.relays.forget(key) if self._kernel else Carried()
         if stream is None:
-            return RelayEnded(key, MediaCounters(), MediaCounters())
+            return RelayEnded(key, carried.counters(0), carried.counters(2))
+        if self._kernel is not None:
+            stream.carried = lambda: carried
         ended = stream.close()
         self._past = self._past.plus(_sums(ended.from_a, ended.from_b))
         return ended
 
+    def _end_all(self) -> None:
+        for key in list(self._relays):
+            self._forget(key)
+
     def _keep(self, keys: set[str]) -> None:
         for key in self._relays.keys() - keys:
             self._drop(key)
+        self._remove_orphans(keys)
         for stream in self._relays.values():
             stream.tell_again()
+
+    def _remove_orphans(self, keys: set[str]) -> None:
+        """Take out of the kernel what a life of ours before this one left and nobody wants."""
+        orphans = self._kernel.relays.keep(keys) if self._kernel else 0
+        if orphans:
+            log(f"{orphans} relays in the kernel were nobody's; removed")
 
     def _tell(self, event: MediaEvent) -> None:
         if self._core is not None:
@@ -149,6 +244,8 @@ class Worker:
 
     def _sweep(self) -> None:
         now = self._loop.now
+        for key in list(self._unsettled):
+            self._offer(self._relays[key])
         for key, stream in self._relays.items():
             seconds = stream.silent_for(now, self.silence)
             if seconds is not None:
@@ -156,7 +253,9 @@ class Worker:
         is_orphaned = self._core is None and now - self._core_seen > self.orphan_after
         if is_orphaned and self._relays:
             log(f"no core for {self.orphan_after:.0f} s; {len(self._relays)} relays end")
-            self.close()
+            self._end_all()
+        if is_orphaned:
+            self._remove_orphans(set())
 
 
 def _sums(a: MediaCounters, b: MediaCounters) -> Stats:

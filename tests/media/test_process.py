@@ -29,7 +29,9 @@ import sys
 from pathlib import Path
 from appliance.cli.media import run_media
 from appliance.settings import Settings
-sys.exit(run_media(Settings(run=Path(sys.argv[1]), media_workers=int(sys.argv[2]))))
+workers = int(sys.argv[2])
+settings = Settings(run=Path(sys.argv[1]), media_workers=workers, media_kernel="off")
+sys.exit(run_media(settings))
 """
 
 
@@ -37,7 +39,7 @@ class Process:
     """One media process at a time on one socket."""
 
     def __init__(self, folder: str, workers: int) -> None:
-        self.settings = Settings(run=Path(folder))
+        self.settings = Settings(run=Path(folder), media_kernel="off")
         self._workers = workers
         self.start()
 
@@ -122,6 +124,22 @@ def run(trial: Callable[[], Awaitable[None]]) -> None:
         await trial()
 
     asyncio.run(main())
+
+
+def test_core_asks_how_its_relays_are_heard(process: Process) -> None:
+    a, b = Phone(), Phone()
+
+    async def trial() -> None:
+        async with core(process) as it:
+            it.plane.put(relay(a.side(), b.side()))
+            await heard(a, b)
+            (row,) = await it.plane.quality()
+            assert row.key == "call/0" and row.from_a.packets >= 1
+            assert await it.plane.quality(["another/0"]) == []
+            process.end(signal.SIGKILL)
+            assert await it.plane.quality() == []
+
+    run(trial)
 
 
 def test_core_opens_changes_and_ends_a_relay(process: Process) -> None:

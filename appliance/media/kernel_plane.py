@@ -1,0 +1,124 @@
+"""A worker's end of the kernel: which relays are there, their counters, copies of packets."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from appliance.media.flow import Flow, map_name, read_counts, read_mark
+from appliance.media.kernel_relay import KernelRelay, Share
+from appliance.media.loop import Loop, log
+from appliance.media.netlink import DONE, DUMP, ERROR, Netfilter, Reply, Request, error_of
+from appliance.media.reach import Reach
+from appliance.media.ruleset import GETSETELEM
+from appliance.media.tap import Take, Tap
+
+COUNT_EVERY: Final = 5.0
+"""Seconds between two readings of all counters: 16,000 flows take 80 ms, in slices of 1 ms."""
+REACH_EVERY: Final = 5.0
+"""Seconds between two looks at what the kernel can carry."""
+
+
+class KernelPlane:
+    """Relays in the kernel, watched."""
+
+    def __init__(self, loop: Loop, share: Share) -> None:
+        """Take over what is there; raises OSError where nftables or its table cannot be had."""
+        self._loop = loop
+        self._share = share
+        self._reach = Reach()
+        self._changing = Netfilter()
+        self._reading = Netfilter()
+        self.tap: Tap | None = None
+        try:
+            self.relays = KernelRelay(loop, self._changing, share, self._reach.carries)
+        except OSError:
+            self._changing.close()
+            self._reading.close()
+            raise
+        self._reading.unblock()
+        loop.add(self._reading.fileno(), self._read)
+        self._question: int = 0
+        self._left: Iterator[str] = iter(())
+        self._counted_at = self._reached_at = loop.now
+        loop.every_second(self._sweep)
+
+    def listen(self, take: Take) -> None:
+        """Give copies of packets to `take`; without NFLOG nobody is given any."""
+        try:
+            self.tap = Tap(self._loop, self._share.number, take)
+        except OSError as error:
+            log(f"no copies of relayed packets: {error.strerror}")
+
+    def close(self) -> None:
+        """Let go, leaving the relays in the kernel."""
+        if self.tap is not None:
+            self.tap.close()
+        self._loop.remove(self._reading.fileno())
+        self._reading.close()
+        self._changing.close()
+
+    def want(self, key: str, revision: int, flows: Mapping[int, Flow]) -> None:
+        """Let a relay have these flows in the kernel; see `KernelRelay.want`."""
+        self.relays.want(key, revision, flows)
+
+    def count(self) -> None:
+        """Begin to read all counters."""
+        if not self._question:
+            self._left = iter(("flows4", "flows6"))
+            self._ask_next()
+
+    def _sweep(self) -> None:
+        now = self._loop.now
+        if now - self._reached_at >= REACH_EVERY:
+            self._reached_at = now
+            if self._reach.refresh():
+                self.relays.reconsider()
+        if self.relays.table_lost:
+            self.relays.restore()
+        elif now - self._counted_at >= COUNT_EVERY and self.relays.flows:
+            self._counted_at = now
+            self.count()
+
+    def _ask_next(self) -> None:
+        name = next(self._left, None)
+        self._question = 0
+        if name is not None:
+            self._question = self._reading.begin(Request(GETSETELEM, DUMP, map_name(name)))
+
+    def _read(self, _events: int) -> None:
+        try:
+            replies = self._reading.receive()
+        except BlockingIOError:
+            return
+        except OSError:
+            # Some answers were lost, the last one perhaps among them.
+            self._question = 0
+            return
+        for reply in replies:
+            if reply.sequence == self._question:
+                self._hear(reply)
+
+    def _hear(self, reply: Reply) -> None:
+        if reply.kind == ERROR:
+            error = error_of(reply)
+            self._question = 0
+            if error is not None and error.errno == errno.ENOENT:
+                self.relays.lose()
+        elif reply.kind == DONE:
+            self._ask_next()
+        else:
+            for value, packets, octets in read_counts(reply.body):
+                mark = read_mark(value)
+                if mark is not None:
+                    self.relays.count(mark, packets, octets)
+
+
+def open_plane(loop: Loop, share: Share) -> KernelPlane | None:
+    """Return the worker's end of the kernel; None where it cannot be had."""
+    try:
+        return KernelPlane(loop, share)
+    except OSError as error:
+        log(f"worker {share.number} relays in user space only: {error.strerror}")
+        return None

@@ -1,0 +1,138 @@
+"""The kernel relay's table as one process owns it: made, watched, put back, removed.
+
+off        nothing of the kernel is touched
+auto       the kernel relays where it may; else user space does, and the log says why, once
+required   a media process that may not use nftables does not start
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from appliance.errors import LocalError
+from appliance.media.flow import map_name, read_counts
+from appliance.media.loop import log
+from appliance.media.netlink import ACK, DUMP, Netfilter, Request
+from appliance.media.ruleset import GETSETELEM, GETTABLE, install, remove, table_name
+from appliance.media.sysctl import Sysctls
+from appliance.settings import Settings
+
+_LOCK: Final = "\0holdfast-media-kernel"
+"""Abstract Unix socket: one to a network namespace, like the table, and gone with its owner."""
+
+
+class KernelTable:
+    """The table and what goes with it, for as long as this process has them."""
+
+    def __init__(self, settings: Settings, workers: int) -> None:
+        """Make them; raises OSError, with nothing held, where that is not possible."""
+        self._workers = workers
+        self._lock = _lock()
+        self._netfilter: Netfilter | None = None
+        try:
+            self._netfilter = Netfilter()
+            # Asked before any kernel setting is touched: without permission nothing changes.
+            _ask_leave(self._netfilter)
+            self._sysctls = Sysctls(_memory(settings), log)
+            self._sysctls.apply()
+            install(self._netfilter, workers, self._sysctls.closed)
+        except OSError:
+            self._let_go()
+            raise
+
+    def watch(self) -> None:
+        """Make the table again where somebody has removed it, as `nft flush ruleset` does."""
+        if self._netfilter is None:
+            return
+        try:
+            self._netfilter.ask(Request(GETTABLE, ACK, table_name()))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                return
+            with suppress(OSError):
+                install(self._netfilter, self._workers, self._sysctls.closed)
+                log("the nftables table is there again")
+
+    def close(self) -> None:
+        """Leave calls in the kernel for the next start; without any, leave nothing."""
+        if self._netfilter is not None and not _has_flows(self._netfilter):
+            with suppress(OSError):
+                remove(self._netfilter)
+                self._sysctls.restore()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._netfilter is not None:
+            self._netfilter.close()
+        self._netfilter = None
+        self._lock.close()
+
+
+def open_table(settings: Settings, workers: int) -> KernelTable | None:
+    """Make the table as the settings ask; None: user space carries everything.
+
+    Raises LocalError where it is required and cannot be had.
+    """
+    if settings.media_kernel == "off":
+        return None
+    try:
+        table = KernelTable(settings, workers)
+    except OSError as error:
+        reason = f"the kernel cannot relay here ({error.strerror or error})"
+        if settings.media_kernel == "required":
+            raise LocalError(f"{reason}; give CAP_NET_ADMIN or set media_kernel") from error
+        log(f"{reason}; user space carries all audio")
+        return None
+    log("the kernel relays, by nftables")
+    return table
+
+
+def clear(settings: Settings) -> None:
+    """Remove what a media process has left in the kernel, unless one still runs."""
+    if settings.media_kernel == "off":
+        return
+    with suppress(OSError):
+        lock = _lock()
+        netfilter = Netfilter()
+        try:
+            remove(netfilter)
+            Sysctls(_memory(settings), log).restore()
+        finally:
+            netfilter.close()
+            lock.close()
+
+
+def _memory(settings: Settings) -> Path:
+    return settings.run / "kernel-settings.json"
+
+
+def _lock() -> socket.socket:
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(_LOCK)
+    except OSError as error:
+        lock.close()
+        raise OSError(error.errno, "another media process has the kernel relay") from error
+    return lock
+
+
+def _ask_leave(netfilter: Netfilter) -> None:
+    """Raise OSError where we may not use nftables."""
+    with suppress(FileNotFoundError):
+        netfilter.ask(Request(GETTABLE, ACK, table_name()))
+
+
+def _has_flows(netfilter: Netfilter) -> bool:
+    try:
+        return any(
+            True
+            for name in ("flows4", "flows6")
+            for reply in netfilter.ask(Request(GETSETELEM, DUMP, map_name(name)))
+            for _ in read_counts(reply.body)
+        )
+    except OSError:
+        return False
