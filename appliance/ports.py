@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from appliance.bundle import Zone
 from appliance.call.actions import Relay
 from appliance.call.events import MediaEvent, ZoneAnswer
+from appliance.call.record import LiveQuality
 from appliance.sip.flow import Flow
 
 
@@ -74,6 +75,10 @@ class MediaPlane(Protocol):
 
     def resync(self, relays: list[Relay]) -> None:
         """Make exactly these relays exist."""
+        ...
+
+    async def quality(self, keys: list[str] | None = None) -> list[LiveQuality]:
+        """Return how relays are heard now, all or these; nothing while nobody can tell."""
         ...
 
     def on_event(self, receive: Callable[[MediaEvent], None]) -> None:

@@ -6,6 +6,7 @@
 | media.drop | keys | the same; a `relay_ended` for each key, known or not, comes before it |
 | media.resync | relays | the same; all other relays end |
 | media.stats | | `Stats` |
+| media.quality | keys, or none for all | a list of `call.record.LiveQuality`, without keys that are not known |
 """
 
 from __future__ import annotations
@@ -50,14 +51,25 @@ class AskStats(msgspec.Struct, frozen=True):
     """Return the counters."""
 
 
-Command = Put | Drop | Resync | AskStats
+class AskQuality(msgspec.Struct, frozen=True):
+    """Return how relays are heard now."""
+
+    keys: list[str] | None = None
+    """None: all."""
+
+
+Command = Put | Drop | Resync | AskStats | AskQuality
 
 COMMANDS: Final[dict[str, type[Command]]] = {
     "media.put": Put,
     "media.drop": Drop,
     "media.resync": Resync,
     "media.stats": AskStats,
+    "media.quality": AskQuality,
 }
+
+QUESTIONS: Final = ("media.stats", "media.quality")
+"""What changes nothing, and may come from anybody."""
 
 EVENTS: Final[dict[str, type[MediaEvent]]] = {
     "relay_ended": RelayEnded,

@@ -46,7 +46,7 @@ class Watch:
             self._keys = self._leg.receives
             self._reader = _reader(self._keys)
 
-    def copied(self, packet: bytes, arrival: float) -> None:
+    def copied(self, packet: bytes | memoryview, arrival: float) -> None:
         """Look at a packet that the kernel passed on and copied to us, RTP or RTCP.
 
         `arrival` on the monotonic clock.
