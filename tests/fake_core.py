@@ -41,7 +41,7 @@ STATUS: dict[str, Any] = {
     "calls": 1,
     "bundle": {"version": 1, "site": "hq", "issued": ""},
     "records": {"pending": 3},
-    "guard": {"banned": [["192.0.2.7", 900, "1001"]]},
+    "guard": {"banned": [{"source": "192.0.2.7", "seconds": 900, "username": "1001"}]},
 }
 PHONES: list[dict[str, Any]] = [
     {

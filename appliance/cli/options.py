@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings, check_sockets, load_settings
 
 OK = 0
 """Done, or the answer is yes."""
@@ -90,7 +90,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         changes["data"] = arguments.data_folder.absolute()
     if arguments.run_folder is not None:
         changes["run"] = arguments.run_folder.absolute()
-    return msgspec.structs.replace(settings, **changes)
+    settings = msgspec.structs.replace(settings, **changes)
+    check_sockets(settings)
+    return settings
 
 
 def global_words(arguments: argparse.Namespace) -> list[str]:

@@ -107,8 +107,8 @@ def _records(status: dict[str, Any]) -> str:
     return "" if pending is None else f"{pending} waiting for the cloud"
 
 
-def _bans(banned: list[Any]) -> str:
-    """Write who is banned for wrong passwords; each is `[source, seconds, user name]`."""
-    shown = [f"{clean(ban[0])} for {age(ban[1])}" for ban in banned[:5]]
+def _bans(banned: list[dict[str, Any]]) -> str:
+    """Write who is banned for wrong passwords."""
+    shown = [f"{clean(ban['source'])} for {age(ban['seconds'])}" for ban in banned[:5]]
     more = [f"{len(banned) - 5} more"] if len(banned) > 5 else []
     return ", ".join(shown + more) or "none"

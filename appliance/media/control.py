@@ -144,7 +144,8 @@ def _listen(path: Path) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise LocalError(f"control socket {path}: {error.strerror}; check `run`") from error
+        why = error.strerror or str(error)
+        raise LocalError(f"control socket {path}: {why}; check `run`") from error
     except LocalError:
         listener.close()
         raise

@@ -32,7 +32,7 @@ def summary(board: Switchboard, now: float) -> Row:
         "calls": len(board.calls),
         "ports": board.ports_taken,
         "bundle": told,
-        "guard": {"banned": board.guard.banned(now)},
+        "guard": {"banned": [ban._asdict() for ban in board.guard.banned(now)]},
     }
 
 

@@ -307,6 +307,13 @@ def test_validate_lists_every_problem_and_says_no(
     assert main(["bundle", "show", str(file)]) == 2
     assert main(["bundle", "validate", str(tmp_path / "none")]) == 2
 
+def test_a_run_folder_too_long_for_sockets_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--run", str(tmp_path / ("r" * 100)), "status"]) == 2
+    assert "`run` is too long" in capsys.readouterr().err
+
+
 
 def test_asking_the_status_imports_none_of_the_processes() -> None:
     script = (
