@@ -68,7 +68,25 @@ CALLS = [
         "state": "talking",
         "started": 1000.0,
         "answered": 1002.0,
-        "steps": [],
+        "steps": ["ring 1002"],
+        "from_caller": {
+            "packets": 500,
+            "octets": 86_000,
+            "dropped": 3,
+            "refused": 0,
+            "quality": {
+                "source": "rtcp",
+                "codec": "PCMU",
+                "loss": 0.0123,
+                "loss_max": 0.05,
+                "jitter": 0.0021,
+                "jitter_max": 0.004,
+                "delay": 0.0101,
+                "bitrate": 68_800.0,
+                "mos": 4.21,
+            },
+        },
+        "from_callee": None,
     }
 ]
 HISTORY = [

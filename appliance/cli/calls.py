@@ -1,4 +1,4 @@
-"""`holdfast calls`: calls that are up now."""
+"""`holdfast calls`: calls that are up now, and how they are heard."""
 
 from __future__ import annotations
 
@@ -7,26 +7,39 @@ import time
 from typing import Any
 
 from appliance.cli.door import Door
-from appliance.cli.options import OK, add_json_option, new_parser, settings_of
-from appliance.cli.output import age, print_json, print_table
+from appliance.cli.options import (
+    NO,
+    OK,
+    add_id_option,
+    add_json_option,
+    id_of,
+    new_parser,
+    settings_of,
+)
+from appliance.cli.output import age, clean, moment, print_json, print_table
+from appliance.cli.quality import mos_of, print_quality
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `calls`."""
-    parser = new_parser(subparsers, "calls", "list the calls that are up now")
+    parser = new_parser(subparsers, "calls", "list the calls that are up now, or show one")
+    add_id_option(parser, "show this one and how it is heard; exit status 1 if it is not up")
     add_json_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a row for each call."""
+    """Print a row for each call, or everything about one."""
+    chosen = id_of(arguments)
     calls = Door(settings_of(arguments)).get("calls")
+    if chosen is not None:
+        return _show([call for call in calls if call["id"] == chosen], chosen, arguments.json)
     if arguments.json:
         print_json(calls)
         return OK
     now = time.time()
     print_table(
-        ("from", "to", "answered by", "state", "for", "id"),
+        ("from", "to", "answered by", "state", "for", "MOS", "id"),
         [
             (
                 call["caller"],
@@ -34,9 +47,28 @@ def run(arguments: argparse.Namespace) -> int:
                 call.get("answered_by"),
                 call["state"],
                 age(now - (call.get("answered") or call["started"])),
+                mos_of(call),
                 call["id"],
             )
             for call in calls
         ],
     )
+    return OK
+
+
+def _show(found: list[dict[str, Any]], chosen: str, as_json: bool) -> int:
+    if not found:
+        print(f"no call {clean(chosen)} is up; `holdfast records` lists those that were")
+        return NO
+    call = found[0]
+    if as_json:
+        print_json(call)
+        return OK
+    for name in ("id", "caller", "callee", "answered_by", "state"):
+        print(f"{name:<12} {clean(call.get(name))}")
+    for name in ("started", "answered"):
+        print(f"{name:<12} {moment(call.get(name))}")
+    for step in call.get("steps", ()):
+        print(f"  {clean(step)}")
+    print_quality(call)
     return OK

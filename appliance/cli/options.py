@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.errors import LocalError
 from appliance.settings import Settings, check_sockets, load_settings
 
 OK = 0
@@ -63,6 +64,21 @@ def add_global_options(parser: argparse.ArgumentParser, default: object = None) 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add what makes a command print JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_id_option(parser: argparse.ArgumentParser, about: str) -> None:
+    """Add an optional ID, which may have the word `show` before it."""
+    parser.add_argument("words", nargs="*", metavar="ID", help=about)
+
+
+def id_of(arguments: argparse.Namespace) -> str | None:
+    """Return the ID asked for, None where none is; raises LocalError for anything else."""
+    words: list[str] = arguments.words
+    if words[:1] == ["show"]:
+        words = words[1:] or [""]
+    if len(words) > 1 or words == [""]:
+        raise LocalError("name one ID, e.g. `show 4f2c1a`")
+    return words[0] if words else None
 
 
 def new_parser(subparsers: Any, name: str, about: str, **more: Any) -> argparse.ArgumentParser:

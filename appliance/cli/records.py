@@ -7,14 +7,23 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.cli.door import Door, Problem
-from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
+from appliance.cli.options import (
+    NO,
+    OK,
+    add_id_option,
+    add_json_option,
+    id_of,
+    new_parser,
+    settings_of,
+)
 from appliance.cli.output import age, clean, moment, print_json, print_table
+from appliance.cli.quality import LEGS, mos_of, print_quality
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `records`."""
     parser = new_parser(subparsers, "records", "list call records, the latest first, or show one")
-    parser.add_argument("id", nargs="?", help="show this one; exit status 1 if there is none")
+    add_id_option(parser, "show this one and how it was heard; exit status 1 if there is none")
     parser.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
     parser.add_argument("--since", type=float, metavar="TIME", help="begun since, Unix seconds")
     add_json_option(parser)
@@ -24,36 +33,38 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print records."""
     door = Door(settings_of(arguments))
-    if arguments.id is not None:
-        return _show(door, arguments)
+    chosen = id_of(arguments)
+    if chosen is not None:
+        return _show(door, chosen, arguments.json)
     since = f"&since={arguments.since}" if arguments.since is not None else ""
     records = door.get(f"records?limit={arguments.limit}{since}")
     if arguments.json:
         print_json(records)
     else:
-        headings = ("begun", "from", "to", "outcome", "talked", "mode", "cloud", "id")
+        headings = ("begun", "from", "to", "outcome", "talked", "MOS", "mode", "cloud", "id")
         print_table(headings, [_row(record) for record in records])
     return OK
 
 
-def _show(door: Door, arguments: argparse.Namespace) -> int:
+def _show(door: Door, chosen: str, as_json: bool) -> int:
     try:
-        record = door.get(f"records/{quote(arguments.id, safe='')}")
+        record = door.get(f"records/{quote(chosen, safe='')}")
     except Problem as problem:
         if problem.status != 404:
             raise
         print(clean(problem))
         return NO
-    if arguments.json:
+    if as_json:
         print_json(record)
         return OK
     for name, value in record.items():
         if name in ("started", "answered", "ended", "uploaded"):
             print(f"{name:<12} {moment(value)}")
-        elif name != "steps":
+        elif name not in ("steps", *LEGS):
             print(f"{name:<12} {clean(value)}")
     for step in record.get("steps", ()):
         print(f"  {clean(step)}")
+    print_quality(record)
     return OK
 
 
@@ -65,6 +76,7 @@ def _row(record: dict[str, Any]) -> tuple[Any, ...]:
         record["callee"],
         record["outcome"],
         age(ended - answered) if answered and ended else "",
+        mos_of(record) if answered else "",
         record["mode"],
         "has it" if record.get("uploaded") else "waits",
         record["id"],

@@ -182,10 +182,45 @@ def test_calls(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None
     ]
 
 
+def test_calls_tell_how_they_are_heard(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert appliance.run("calls") == 0
+    assert " 4.2/- " in capsys.readouterr().out
+    for words in (("show", "c1"), ("c1",)):
+        assert appliance.run("calls", *words) == 0
+        text = capsys.readouterr().out
+        assert "  ring 1002" in text
+        (row,) = [line for line in text.splitlines() if "4.21" in line]
+        assert " ".join(row.split()) == (
+            "caller 4.21 good PCMU 1.2 % 5.0 % 2.1 ms 4.0 ms 10.1 ms 68.8 500 3 0"
+            " the far phone's reports"
+        )
+    assert appliance.run("calls", "c1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["from_caller"]["quality"]["loss"] == 0.0123
+    assert appliance.run("calls", "c2") == 1
+    assert appliance.run("calls", "show") == 2
+    assert appliance.run("calls", "c1", "c2") == 2
+
+
+def test_records_tell_how_they_were_heard(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poor = {"source": "headers", "codec": "G729", "loss": 0.2, "loss_max": 0.4, "mos": 2.1}
+    counters = {"packets": 900, "octets": 28_800, "quality": poor}
+    appliance.core.waiting = [record("r-1", answered=1001.0, ended=1061.0, from_callee=counters)]
+    assert appliance.run("records") == 0
+    assert "1 min   -/2.1  survivability" in capsys.readouterr().out
+    assert appliance.run("records", "show", "r-1") == 0
+    text = capsys.readouterr().out
+    assert "callee      2.10 poor  G729   20.0 %  40.0 %  -" in text
+    assert "a sample of RTP headers" in text and "from_callee" not in text
+
+
 def test_records(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
     appliance.core.waiting = [record("r-1", answered=1001.0, ended=1061.0, steps=("ring 1002",))]
     assert appliance.run("records") == 0
-    assert "answered  1 min   survivability  waits  r-1" in capsys.readouterr().out
+    assert "answered  1 min   -/-  survivability  waits  r-1" in capsys.readouterr().out
     assert appliance.run("records", "r-1") == 0
     assert "  ring 1002" in capsys.readouterr().out
     assert appliance.run("records", "r-2") == 1
@@ -272,6 +307,13 @@ def test_wrong_settings_are_status_2(
     assert complaint in capsys.readouterr().err
 
 
+def test_a_run_folder_too_long_for_sockets_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--run", str(tmp_path / ("r" * 100)), "status"]) == 2
+    assert "`run` is too long" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_has_a_help_page(family: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -306,13 +348,6 @@ def test_validate_lists_every_problem_and_says_no(
     assert "3 problems" in capsys.readouterr().out
     assert main(["bundle", "show", str(file)]) == 2
     assert main(["bundle", "validate", str(tmp_path / "none")]) == 2
-
-def test_a_run_folder_too_long_for_sockets_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--run", str(tmp_path / ("r" * 100)), "status"]) == 2
-    assert "`run` is too long" in capsys.readouterr().err
-
 
 
 def test_asking_the_status_imports_none_of_the_processes() -> None:
