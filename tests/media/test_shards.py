@@ -73,6 +73,15 @@ def test_relays_are_shared_out_and_their_numbers_joined(trial: Trial) -> None:
     assert ended[-1].ok == 0
 
 
+def test_quality_comes_from_all_workers(trial: Trial) -> None:
+    relays = [relay(Phone().side(), Phone().side(), key=f"{number}/0") for number in range(6)]
+    trial.ask("media.put", relays=relays)
+    keys = [one.key for one in relays]
+    assert sorted(row["key"] for row in trial.ask("media.quality")[-1].ok) == keys
+    some = trial.ask("media.quality", keys=keys[2:5])[-1].ok
+    assert sorted(row["key"] for row in some) == keys[2:5]
+
+
 def test_a_request_that_makes_no_sense_is_refused(trial: Trial) -> None:
     assert trial.ask("media.put", relays=5)[-1].error is not None
 

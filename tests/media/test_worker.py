@@ -204,6 +204,23 @@ def test_who_only_asks_is_not_core(trial: Trial) -> None:
     assert b"relay_silent" in core.recv(1 << 16)
 
 
+def test_quality_is_told_of_relays_that_live(trial: Trial) -> None:
+    a, b, c, d = Phone(), Phone(), Phone(), Phone()
+    trial.ask("media.put", relays=[call("1/0", a, b), call("2/0", c, d)])
+    for number in range(100):
+        a.say(rtp(number, bytes(160)))
+    settle(trial.loop)
+    core, trial.core = trial.core, trial.connect()
+    (done,) = trial.ask("media.quality")
+    one, other = sorted(done.ok, key=lambda row: row["key"])
+    assert (one["key"], one["from_a"]["packets"]) == ("1/0", 100)
+    assert one["from_a"]["quality"]["source"] == "headers"
+    assert one["from_b"]["quality"] is None and other["from_a"]["quality"] is None
+    (chosen,) = trial.ask("media.quality", keys=["2/0", "3/0"])
+    assert [row["key"] for row in chosen.ok] == ["2/0"]
+    core.close()
+
+
 def test_stats_sum_living_and_ended_relays(trial: Trial) -> None:
     a, b, c, d = Phone(), Phone(), Phone(), Phone()
     trial.ask("media.put", relays=[call("1/0", a, b), call("2/0", c, d)])
