@@ -14,12 +14,16 @@ import pytest
 from appliance.bundle import Policies, decode
 from appliance.errors import HoldfastError
 from appliance.ipc import Frames, Message, encode
+from appliance.rtp import rtcp
 from appliance.rtp.packet import RtpPacket, is_rtcp, is_rtp
+from appliance.rtp.quality import SessionQuality
 from appliance.sdp.offer_answer import check_answer, check_offer, relayed, remote_media
 from appliance.sdp.session import Origin, Session
 from tests.fuzz.mutation import hostile
 from tests.phones import sdp, site_bundle
+from tests.rtp.reports import block, bye, receiver_report, sender_report, voip_metrics
 
+SESSION = SessionQuality()
 KEY = "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32"
 
 
@@ -38,6 +42,16 @@ def read_rtp(data: bytes) -> None:
         RtpPacket.parse(data)
 
 
+def read_reports(data: bytes) -> None:
+    """Hear a phone's RTCP and RTP of a whole session, and say what it was like."""
+    SESSION.rtcp(len(data) % 2, data, len(data) / 7)  # type: ignore[arg-type]
+    if len(data) >= 12:
+        SESSION.header(0, data, len(data) / 7)
+    SESSION.report(0, 1000, 172_000)
+    if is_rtcp(data):
+        rtcp.parse(data)
+
+
 def read_frames(data: bytes) -> None:
     Frames().feed(data)
 
@@ -52,6 +66,14 @@ READERS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
         ],
     ),
     "rtp": (read_rtp, [b"\x80\x00" + bytes(170), b"\x90\xe0" + bytes(40), b"\x81\xc8" + bytes(60)]),
+    "rtcp": (
+        read_reports,
+        [
+            sender_report(1, packets=50, about=block(2, 0.1, 5, 70, 80, 9, 1.5)) + bye(1),
+            receiver_report(1, highest=70, lost=3) + voip_metrics(1, discard=0.1),
+            RtpPacket(0, 64, 160, 1, bytes(160)).encode(),
+        ],
+    ),
     "frames": (
         read_frames,
         [encode(Message(id=1, do="status")), encode(Message(id=2, ok={"a": [1, 2.5, None, "x"]}))],
