@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from appliance.media.flow import Flow, map_name, read_counts, read_mark
 from appliance.media.kernel_relay import KernelRelay, Share
 from appliance.media.loop import Loop, log
-from appliance.media.netlink import DONE, DUMP, ERROR, Netfilter, Reply, Request, error_of
+from appliance.media.netlink import DONE, DUMP, ERROR, Netfilter, Reply, Request
 from appliance.media.reach import Reach
-from appliance.media.ruleset import GETSETELEM
+from appliance.media.ruleset import GETSETELEM, table_number
 from appliance.media.tap import Take, Tap
 
 COUNT_EVERY: Final = 5.0
@@ -39,7 +38,8 @@ class KernelPlane:
             raise
         self._reading.unblock()
         loop.add(self._reading.fileno(), self._read)
-        self._question: int = 0
+        self._table = table_number(self._changing)
+        self._question = 0
         self._left: Iterator[str] = iter(())
         self._counted_at = self._reached_at = loop.now
         loop.every_second(self._sweep)
@@ -75,11 +75,19 @@ class KernelPlane:
             self._reached_at = now
             if self._reach.refresh():
                 self.relays.reconsider()
-        if self.relays.table_lost:
-            self.relays.restore()
-        elif now - self._counted_at >= COUNT_EVERY and self.relays.flows:
+        self._look_for_table()
+        if now - self._counted_at >= COUNT_EVERY and self.relays.flows:
             self._counted_at = now
             self.count()
+
+    def _look_for_table(self) -> None:
+        """Notice when somebody has removed the table, and put everything into a new one."""
+        table = table_number(self._changing)
+        if table is None:
+            self.relays.lose()
+        elif table != self._table or self.relays.table_lost:
+            self.relays.restore()
+            self._table = table
 
     def _ask_next(self) -> None:
         name = next(self._left, None)
@@ -102,10 +110,7 @@ class KernelPlane:
 
     def _hear(self, reply: Reply) -> None:
         if reply.kind == ERROR:
-            error = error_of(reply)
             self._question = 0
-            if error is not None and error.errno == errno.ENOENT:
-                self.relays.lose()
         elif reply.kind == DONE:
             self._ask_next()
         else:

@@ -37,6 +37,7 @@ from appliance.media.ruleset import (
     RELAYS,
     SHARDS,
     SLOTS,
+    table_number,
 )
 
 BATCH = 64
@@ -210,9 +211,7 @@ class KernelRelay:
             log("the nftables table is gone; user space carries until it is back")
 
     def restore(self) -> None:
-        """Put everything into a new table, if there is one."""
-        if not self._exists():
-            return
+        """Put everything into a new table."""
         self.table_lost = False
         self._slots.clear()
         for key, entry in self._entries.items():
@@ -248,7 +247,7 @@ class KernelRelay:
         self._settle(keys, answers)
 
     def _refuse(self, keys: list[str], error: OSError) -> None:
-        if error.errno == errno.ENOENT and not self._exists():
+        if error.errno == errno.ENOENT and table_number(self._netfilter) is None:
             self.lose()
         elif len(keys) > 1:
             for key in keys:
@@ -268,13 +267,6 @@ class KernelRelay:
             with suppress(OSError):
                 self._netfilter.transact([Request(DELSETELEM, 0, with_key)])
             del entry.installed[way]
-
-    def _exists(self) -> bool:
-        try:
-            self._netfilter.transact([Request(NEWSETELEM, CREATE, map_name("flows4"))])
-        except OSError:
-            return False
-        return True
 
     def _requests(self, keys: list[str]) -> tuple[list[Request], dict[str, int]]:
         """Return what makes the kernel as wanted: first all that goes, then all that comes."""

@@ -7,17 +7,17 @@ required   a media process that may not use nftables does not start
 
 from __future__ import annotations
 
-import errno
 import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import LocalError
+from appliance.marking import MEDIA
 from appliance.media.flow import map_name, read_counts
 from appliance.media.loop import log
 from appliance.media.netlink import ACK, DUMP, Netfilter, Request
-from appliance.media.ruleset import GETSETELEM, GETTABLE, install, remove, table_name
+from appliance.media.ruleset import GETSETELEM, GETTABLE, install, remove, table_name, table_number
 from appliance.media.sysctl import Sysctls
 from appliance.settings import Settings
 
@@ -31,6 +31,7 @@ class KernelTable:
     def __init__(self, settings: Settings, workers: int) -> None:
         """Make them; raises OSError, with nothing held, where that is not possible."""
         self._workers = workers
+        self._dscp = MEDIA.value
         self._lock = _lock()
         self._netfilter: Netfilter | None = None
         try:
@@ -39,7 +40,7 @@ class KernelTable:
             _ask_leave(self._netfilter)
             self._sysctls = Sysctls(_memory(settings), log)
             self._sysctls.apply()
-            install(self._netfilter, workers, self._sysctls.closed)
+            install(self._netfilter, workers, self._sysctls.closed, self._dscp)
         except OSError:
             self._let_go()
             raise
@@ -48,14 +49,21 @@ class KernelTable:
         """Make the table again where somebody has removed it, as `nft flush ruleset` does."""
         if self._netfilter is None:
             return
-        try:
-            self._netfilter.ask(Request(GETTABLE, ACK, table_name()))
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                return
+        if table_number(self._netfilter) is None:
             with suppress(OSError):
-                install(self._netfilter, self._workers, self._sysctls.closed)
+                install(self._netfilter, self._workers, self._sysctls.closed, self._dscp)
                 log("the nftables table is there again")
+
+    def mark(self, dscp: int) -> None:
+        """Have the kernel mark what it relays with this value, calls under way included."""
+        if self._netfilter is None or dscp == self._dscp:
+            return
+        self._dscp = dscp
+        try:
+            install(self._netfilter, self._workers, self._sysctls.closed, dscp)
+        except OSError as error:
+            # Where the table has gone, `watch` makes it again with the new value.
+            log(f"the kernel keeps marking with another DSCP value than {dscp}: {error.strerror}")
 
     def close(self) -> None:
         """Leave calls in the kernel for the next start; without any, leave nothing."""

@@ -47,10 +47,12 @@ from appliance.media.expression import (
     verdict,
 )
 from appliance.media.netlink import (
+    ACK,
     CREATE,
     Netfilter,
     Request,
     attribute,
+    attributes,
     nested,
     number,
     text,
@@ -94,10 +96,20 @@ def table_name() -> bytes:
     return text(1, TABLE)
 
 
-def install(netfilter: Netfilter, shards: int, closed: Iterable[int]) -> None:
+def table_number(netfilter: Netfilter) -> int | None:
+    """Return a number that no other table has had; None where there is no table."""
+    try:
+        (reply,) = netfilter.ask(Request(GETTABLE, ACK, table_name()))
+    except (OSError, ValueError):
+        return None
+    return int.from_bytes(dict(attributes(reply.body[4:])).get(4, b""), "big")
+
+
+def install(netfilter: Netfilter, shards: int, closed: Iterable[int], dscp: int = 46) -> None:
     """Make the table as it must be, keeping the elements it has.
 
-    `closed` names the IP versions in which only our own packets may be forwarded. Raises OSError.
+    `closed` names the IP versions in which only our own packets may be forwarded; `dscp` is what
+    all that pass are marked with. Raises OSError.
     """
     table = text(1, TABLE)
     netfilter.transact([Request(NEWTABLE, CREATE, table), *_maps()])
@@ -106,7 +118,7 @@ def install(netfilter: Netfilter, shards: int, closed: Iterable[int]) -> None:
     for chain in (*_HOOKS, "taken"):
         # All rules of a chain go and come in one transaction: no packet sees it without them.
         requests.append(Request(DELRULE, 0, table + text(2, chain)))
-    requests += [_rule(chain, *rule) for chain, rule in _rules(shards, set(closed))]
+    requests += [_rule(chain, *rule) for chain, rule in _rules(shards, set(closed), dscp)]
     netfilter.transact(requests)
 
 
@@ -166,9 +178,9 @@ def _rule(chain: str, *expressions: bytes) -> Request:
     return Request(NEWRULE, CREATE | 0x800, body)
 
 
-def _rules(shards: int, closed: set[int]) -> Iterable[tuple[str, tuple[bytes, ...]]]:
-    yield "prerouting", (*_whole_udp_4(), *_relayed("4", 12, 4), *_expedited_4())
-    yield "prerouting", (*_whole_udp_6(), *_relayed("6", 8, 16), *_expedited_6())
+def _rules(shards: int, closed: set[int], dscp: int) -> Iterable[tuple[str, tuple[bytes, ...]]]:
+    yield "prerouting", (*_whole_udp_4(), *_relayed("4", 12, 4), *_marked_4(dscp))
+    yield "prerouting", (*_whole_udp_6(), *_relayed("6", 8, 16), *_marked_6(dscp))
     for shard in range(min(shards, SHARDS)):
         mine = _of_shard(shard) if shards > 1 else ()
         yield "taken", (*_is_rtcp(), *mine, log(TAP_GROUP + shard, 0), verdict(ACCEPT))
@@ -222,15 +234,17 @@ def _relayed(family: str, at: int, size: int) -> tuple[bytes, ...]:
     return (*key, found, set_mark(words), address, store_ports(2 * words + 1))
 
 
-def _expedited_4() -> tuple[bytes, ...]:
-    """Set DSCP 46 and keep ECN."""
-    change = (load(NETWORK, 0, 2, 0), mask(0, b"\xff\x03", b"\x00\xb8"), store_class(0, True))
+def _marked_4(dscp: int) -> tuple[bytes, ...]:
+    """Set the DSCP value and keep ECN."""
+    value = bytes((0, dscp << 2))
+    change = (load(NETWORK, 0, 2, 0), mask(0, b"\xff\x03", value), store_class(0, True))
     return (*change, notrack(), verdict(GOTO, "taken"))
 
 
-def _expedited_6() -> tuple[bytes, ...]:
-    """Set DSCP 46 and keep ECN; the traffic class lies across two octets."""
-    change = (load(NETWORK, 0, 2, 0), mask(0, b"\xf0\x3f", b"\x0b\x80"), store_class(0, False))
+def _marked_6(dscp: int) -> tuple[bytes, ...]:
+    """Set the DSCP value and keep ECN; the traffic class lies across two octets."""
+    value = bytes((dscp >> 2, (dscp & 3) << 6))
+    change = (load(NETWORK, 0, 2, 0), mask(0, b"\xf0\x3f", value), store_class(0, False))
     return (*change, notrack(), verdict(GOTO, "taken"))
 
 
