@@ -14,6 +14,7 @@ from appliance.call.leg import GONE, SDP, Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import Session
+from appliance.sip.digit import digit_of
 from appliance.sip.matching import ServerTransaction
 from appliance.sip.message import Request, Response
 
@@ -25,6 +26,10 @@ class BridgeOwner(Protocol):
 
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
         """End the call: this leg's phone is gone."""
+        ...
+
+    def digit(self, side: int, digit: str, now: float) -> None:
+        """Take a key that a party has pressed."""
         ...
 
 
@@ -185,6 +190,9 @@ class Bridge:
         def answered(response: Response | None, status: int, now: float) -> None:
             leg.refuse(tx, status, now)
 
+        digit = digit_of(request.first("Content-Type") or "", request.body)
+        if digit:
+            self._call.digit(self._side(leg), digit, now)
         headers = [(name, value) for name in PASSED for value in request.all(name)]
         self._other(leg).request(
             request.method,

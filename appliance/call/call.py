@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-import msgspec
-
-from appliance.call.actions import SaveCall, SaveRecord
-from appliance.call.branch import COMPLETED_ELSEWHERE, Branch, Invitation
+from appliance.call.actions import SaveCall
+from appliance.call.branch import COMPLETED_ELSEWHERE, Branch
 from appliance.call.bridge import Bridge
-from appliance.call.caller import Caller
-from appliance.call.context import CallContext, decremented_max_forwards
-from appliance.call.events import Heard, RelayEnded, RelayFailed
+from appliance.call.caller import Caller, Party
+from appliance.call.context import CallContext
+from appliance.call.events import DigitPressed, Heard, RelayEnded, RelayFailed, SoundEnded
 from appliance.call.leg import Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.move import Move
 from appliance.call.record import CallRecord, RecordDraft, outcome_of
+from appliance.call.ringing import Ringing
 from appliance.call.saving import row_of
-from appliance.call.security import other_profile
-from appliance.call.steps import Note, Outcome, Plan, Reject, Ring, Step
-from appliance.call.wording import ascii_text, better, quoted, word_of
+from appliance.call.sealing import Sealing
+from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Ring, Step
+from appliance.call.terminal import Terminal
+from appliance.call.wording import ascii_text
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_offer, is_hold
 from appliance.sdp.session import Session
@@ -28,10 +28,6 @@ from appliance.sip.dialog import Dialog
 from appliance.sip.flow import Flow
 from appliance.sip.matching import ServerTransaction
 from appliance.sip.message import Request, Response
-from appliance.sip.timers import Timer
-
-COUNTERS_WAIT = 2.0
-"""Seconds a record waits for its relays' last counters before it is sealed without them."""
 
 
 class CallState(Enum):
@@ -40,15 +36,6 @@ class CallState(Enum):
     RINGING = "ringing"
     ANSWERED = "answered"
     ENDED = "ended"
-
-
-class Party(msgspec.Struct, frozen=True):
-    """The authenticated caller, as the callee is shown it."""
-
-    extension: str
-    name: str
-    uri: str
-    """Address of record, `sip:1001@example.com`."""
 
 
 class Call:
@@ -71,22 +58,20 @@ class Call:
         self.caller = Caller(context, self, flow, party.extension, invite, dialog)
         self.party = party
         self.state = CallState.RINGING
-        self.branches: list[Branch] = []
         self.callee: Branch | None = None
         self.draft = RecordDraft(record)
         self.media = CallMedia(context, self.id, self.draft.step)
-        self.reports_due = 0
-        """Relays whose last counters have not come yet."""
-        self._offer: Session | None = None
+        self.sealing = Sealing(context, self.draft, lambda sealed: over(self, sealed))
+        self.offer: Session | None = None
+        """What the caller's INVITE offered; None: it left that to us."""
         self._lines: tuple[int, ...] = ()
         """The m-lines of the offer that can be relayed."""
         self._plan: Plan | None = None
         self._word = ""
-        self._best = 480
-        self._each = False
-        """Whether a 6xx of one phone lets the others ring on."""
-        self._ring_timer: Timer | None = None
-        self._seal_timer: Timer | None = None
+        self._last: Reject | None = None
+        """What comes when the sound has ended that goes before it."""
+        self._ringing: Ringing | None = None
+        self._terminal = Terminal(self)
         self._bridge: Bridge | None = None
         self._move: Move | None = None
 
@@ -96,13 +81,13 @@ class Call:
         """Check the offer and take the plan's first step."""
         try:
             self.caller.timer.check(self.caller.invite.request)
-            self._offer = parse_offer(self.caller.invite.request.body)
-            if self._offer is not None:
-                self._lines = check_offer(self._offer, self.caller.srtp)
-                self.caller.heard = self._offer
+            self.offer = parse_offer(self.caller.invite.request.body)
+            if self.offer is not None:
+                self._lines = check_offer(self.offer, self.caller.srtp)
+                self.caller.heard = self.offer
                 self.caller.offered = self.caller.invite.request.body
         except RemoteError as error:
-            self._reject(error.status, error.reason, now, list(error.headers))
+            self.reject(error.status, error.reason, now, list(error.headers))
             return
         self._plan = plan
         self._perform(next(plan), now)
@@ -112,17 +97,39 @@ class Call:
             self.draft.step(step.text)
             step = self._next(Outcome("noted", at=now))
         if isinstance(step, Reject):
-            self._word = step.word or self._word
-            self._reject(step.status, step.reason, now)
+            self._end_plan(step, now)
         elif isinstance(step, Ring):
             self._ring(step, now)
+        elif isinstance(step, Play | Collect):
+            self._terminal.perform(step, now)
         else:
             raise AssertionError(f"a call cannot perform {step}")
         self.changed()
 
-    def _resume(self, outcome: Outcome, now: float) -> None:
+    def _end_plan(self, step: Reject, now: float) -> None:
+        self._word = step.word or self._word
+        if step.says and self._last is None:
+            self._last = step
+            self._terminal.perform(Play((step.says,)), now)
+        else:
+            self.reject(step.status, step.reason, now)
+
+    def _ring(self, step: Ring, now: float) -> None:
+        self._ringing = Ringing(self, step)
+        if step.hears and self.offer is not None:
+            self._terminal.entertain(step.hears, now)
+        elif self._terminal.told:
+            self._terminal.ring_back()
+        self._ringing.start(now)
+
+    def resume(self, outcome: Outcome, now: float) -> None:
+        """Tell the plan how its step ended, and take its next one."""
+        if self._last is not None:
+            self.reject(self._last.status, self._last.reason, now)
+            return
         self._word = outcome.word
-        self.draft.step(f"{outcome.word.replace('_', ' ')} ({outcome.status})")
+        more = f" {outcome.keys}" if outcome.keys else f" ({outcome.status})"
+        self.draft.step(outcome.word.replace("_", " ") + more)
         self._perform(self._next(outcome), now)
 
     def _next(self, outcome: Outcome) -> Step:
@@ -133,48 +140,27 @@ class Call:
         except StopIteration:
             return Reject(outcome.status or 480)
 
-    def _ring(self, step: Ring, now: float) -> None:
-        extensions = ", ".join(sorted({target.extension for target in step.targets}))
-        self.draft.step(f"ring {extensions}: {len(step.targets)} phones, {step.timeout:g} s")
-        self.branches = []
-        self._best = 480
-        self._each = step.each
-        self._ring_timer = self.context.timers.arm(now + step.timeout, self._nobody_answered)
-        request = self.caller.invite.request
-        invitation = Invitation(
-            call_id=self.context.identifiers.token(),
-            caller=f"{quoted(self.party.name)} <{self.party.uri}>",
-            callee=f"<sip:{self.draft.record.callee}@{self.context.domain}>",
-            max_forwards=decremented_max_forwards(request),
-            early_reliable=self._offer is not None,
-        )
-        self.branches = [Branch(self.context, self, target, invitation) for target in step.targets]
-        for branch in self.branches:
-            try:
-                branch.invite(now, self._offered(branch))
-            except RemoteError as error:
-                self._reject(error.status, error.reason, now)
-                return
-            except Unavailable as error:
-                self._reject(503, str(error), now)
-                return
+    @property
+    def branches(self) -> list[Branch]:
+        """The phones that were rung last."""
+        return self._ringing.branches if self._ringing is not None else []
 
-    def _offered(self, branch: Branch) -> bytes:
-        if self._offer is None:
+    @property
+    def has_offer(self) -> bool:
+        """Tell whether the caller's description is known before anybody is rung."""
+        return self.offer is not None or self._terminal.told
+
+    def offer_to(self, branch: Branch) -> bytes:
+        """Return what a phone is offered for the caller; empty: it has to make the offer."""
+        if self._terminal.told:
+            return self._terminal.offer_to(branch)
+        if self.offer is None:
             return b""
-        return self.media.offer(self._offer, self.caller, branch, CALLEE, self._lines)
-
-    def _nobody_answered(self, now: float) -> None:
-        self._stop_ringing(now)
-        self._resume(Outcome("no_answer", 480, now), now)
+        return self.media.offer(self.offer, self.caller, branch, CALLEE, self._lines)
 
     def _stop_ringing(self, now: float, reason: str = "", but: Branch | None = None) -> None:
-        if self._ring_timer is not None:
-            self._ring_timer.cancel()
-            self._ring_timer = None
-        for branch in self.branches:
-            if branch is not but:
-                branch.cancel(now, reason)
+        if self._ringing is not None:
+            self._ringing.stop(now, reason, but)
 
     # -- what the phones say ----------------------------------------------------------------
 
@@ -182,7 +168,7 @@ class Call:
         """Let the caller hear that it rings; early media only when one phone rings alone."""
         if self.state is not CallState.RINGING:
             return
-        if response.body and len(self.branches) == 1 and self._offer is not None:
+        if response.body and self._ringing is not None and self._ringing.may_be_heard:
             try:
                 body = self._pass_answer(branch, response)
             except (RemoteError, Unavailable):
@@ -194,19 +180,9 @@ class Call:
         self.caller.progress(180 if response.status != 183 else 183, now)
 
     def refused_profile(self, branch: Branch, status: int) -> bytes:
-        """Return the offer with SRTP in place of RTP, or the reverse; empty: that is no use."""
-        if self._offer is None or self.state is not CallState.RINGING:
-            return b""
-        secure = branch.asked_for_srtp = other_profile(branch)
-        if secure is None:
-            return b""
-        try:
-            body = self._offered(branch)
-        except (RemoteError, Unavailable):
-            return b""
-        profiles = ("SRTP", "RTP") if secure else ("RTP", "SRTP")
-        self.draft.step(f"{branch.extension} refused {profiles[1]} ({status}): {profiles[0]}")
-        return body
+        """Return the offer in the other profile; empty: that is no use."""
+        ringing = self._ringing if self.state is CallState.RINGING else None
+        return ringing.refused_profile(branch, status) if ringing is not None else b""
 
     def answered(self, branch: Branch, response: Response, now: float) -> None:
         """Join the caller with the first phone that answers; tell the others (C1)."""
@@ -222,50 +198,53 @@ class Call:
         except (RemoteError, Unavailable) as error:
             branch.acknowledge(response, now)
             branch.bye(now)
-            self._reject(500, f"the answer cannot be passed on: {error}", now)
+            self.reject(500, f"the answer cannot be passed on: {error}", now)
             return
         bridge = self.join(branch)
-        if self._offer is not None:
+        if self.has_offer:
             branch.acknowledge(response, now)
             self.media.connect(self.caller, branch)
         else:
             bridge.answer_in_ack(self.caller, branch, response)
-        try:
-            self.caller.answer(now, body)
-        except RemoteError as error:
-            self.end("system", error.reason, now, status=error.status)
-            return
-        self.draft.step(f"answered by {branch.extension} on {branch.flow}")
+        if self.caller.answering:
+            try:
+                self.caller.answer(now, body)
+            except RemoteError as error:
+                self.end("system", error.reason, now, status=error.status)
+                return
+        self.picked_up(now, branch)
+        if self._move is not None:
+            self._move.tell(now)
+
+    def picked_up(self, now: float, branch: Branch | None = None) -> None:
+        """Note that the caller is connected: with a phone, or with us."""
+        where = f"{branch.extension} on {branch.flow}" if branch is not None else "Holdfast itself"
+        self.draft.step(f"answered by {where}")
         self.draft.note(
-            answered=self.context.wall(now),
-            answered_by=branch.extension,
+            answered=self.draft.record.answered or self.context.wall(now),
+            answered_by=branch.extension if branch is not None else "",
             outcome="answered",
             status=200,
         )
         self._over(self, False)
         self.changed()
-        if self._move is not None:
-            self._move.tell(now)
 
     def _pass_answer(self, branch: Branch, response: Response) -> bytes:
         """Return the callee's description for the caller: an answer, or a late offer."""
         session = Session.parse(response.body)
-        if self._offer is None:
+        if self._terminal.told:
+            return self._terminal.joined_by(branch, session)
+        if self.offer is None:
             body = self.media.offer(session, branch, self.caller, CALLER)
         else:
-            body = self.media.answer(session, branch, self.caller, CALLER, self._offer)
+            body = self.media.answer(session, branch, self.caller, CALLER, self.offer)
         branch.heard = session
         return body
 
     def declined(self, branch: Branch, status: int, now: float) -> None:
-        """Go on when the last phone has said no; a 6xx ends the ringing at once."""
-        if self.state is not CallState.RINGING or self._ring_timer is None:
-            return
-        self._best = better(self._best, status)
-        alone = self._each and len(self.branches) > 1
-        if (status >= 600 and not alone) or not any(other.alive for other in self.branches):
-            self._stop_ringing(now)
-            self._resume(Outcome(word_of(self._best), self._best, now), now)
+        """Take that a phone will not answer."""
+        if self.state is CallState.RINGING and self._ringing is not None:
+            self._ringing.declined(status, now)
 
     def cancelled(self, now: float) -> None:
         """Take the caller's CANCEL (or the loss of its connection while it still rings)."""
@@ -278,17 +257,20 @@ class Call:
 
     def received(self, leg: Leg, request: Request, tx: ServerTransaction, now: float) -> None:
         """Take a request inside one of the call's dialogs."""
-        if request.method == "BYE":
+        method = request.method
+        if method == "BYE":
             leg.refuse(tx, 200, now)
             self._hung_up(leg, now)
-        elif request.method == "PRACK" and isinstance(leg, Caller):
+        elif method == "PRACK" and isinstance(leg, Caller):
             leg.prack(request, tx, now)
         elif self._bridge is not None and self.state is CallState.ANSWERED:
             self._bridge.received(leg, request, tx, now)
-        elif request.method == "UPDATE" and not request.body:
+        elif self._terminal.told and (not self.caller.answering or method == "INFO"):
+            self._terminal.received(request, tx, now)
+        elif method == "UPDATE" and not request.body:
             leg.refuse(tx, 200, now)
         else:
-            leg.refuse(tx, 491 if request.method in ("INVITE", "UPDATE") else 481, now)
+            leg.refuse(tx, 491 if method in ("INVITE", "UPDATE") else 481, now)
         self.changed()
 
     def join(self, branch: Branch) -> Bridge:
@@ -306,7 +288,8 @@ class Call:
     def _hung_up(self, leg: Leg, now: float) -> None:
         leg.drop_invited(now)
         leg.close()
-        if leg is self.caller and self.state is CallState.RINGING:
+        unanswered = self.draft.record.answered is None
+        if leg is self.caller and self.state is CallState.RINGING and unanswered:
             self.cancelled(now)
             return
         who = "caller" if leg is self.caller else "callee"
@@ -328,8 +311,12 @@ class Call:
             self.callee.bye(now)
         self._finish(who, reason, status if ringing else 200, now)
 
-    def _reject(self, status: int, reason: str, now: float, headers: Headers | None = None) -> None:
+    def reject(self, status: int, reason: str, now: float, headers: Headers | None = None) -> None:
+        """Give the caller its final answer, or hang up where it has been answered."""
         self._stop_ringing(now)
+        if self.draft.record.answered is not None:
+            self.end("system", reason, now, status)
+            return
         headers = list(headers or ())
         if reason:
             headers.append(("Warning", f'399 holdfast "{ascii_text(reason)}"'))
@@ -341,10 +328,10 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
+        self._terminal.stop()
         if self._move is not None:
             self._move.stop()
         answered = self.draft.record.answered is not None
-        self.reports_due = self.media.close()
         self.draft.note(
             ended=self.context.wall(now),
             ended_by=who,
@@ -352,20 +339,11 @@ class Call:
             outcome="answered" if answered else outcome_of(status, self._word),
             status=200 if answered else status,
         )
-        if self.reports_due:
-            self._seal_timer = self.context.timers.arm(now + COUNTERS_WAIT, self._seal)
-            self.context.emit(SaveRecord(self.draft.record))
-            self._over(self, False)
-        else:
-            self._seal(now)
+        self.sealing.close(self.media.close(), now)
 
     def relay_ended(self, event: RelayEnded, now: float) -> None:
-        """Add a relay's last counters; the last of them seals the record."""
-        if event.key.endswith("/0"):
-            self.draft.note(from_caller=event.from_a, from_callee=event.from_b)
-        self.reports_due -= 1
-        if self.state is CallState.ENDED and self.reports_due <= 0:
-            self._seal(now)
+        """Add a relay's last counters to the record."""
+        self.sealing.relay_ended(event, now)
 
     def relay_failed(self, event: RelayFailed, now: float) -> None:
         """Take that a relay could not be opened: move to another port, or end the call."""
@@ -382,25 +360,33 @@ class Call:
             self.end("system", f"neither phone has sent audio for {seconds:.0f} s", now)
 
     def media_heard(self, event: Heard, now: float) -> None:
-        """Take what a sound, a key or a recording came to; two phones that talk wait for none."""
+        """Take what a sound or a key came to; of a recording nobody waits for the end."""
+        if isinstance(event, DigitPressed):
+            self.digit(CALLER if event.side == "a" else CALLEE, event.digit, now)
+        elif isinstance(event, SoundEnded) and event.side == "a":
+            self._terminal.sound_ended(event, now)
+
+    def digit(self, side: int, digit: str, now: float) -> None:
+        """Take a key that a party has pressed, however it came: RFC 4733, INFO or in its audio."""
+        if side == CALLER and self.state is CallState.RINGING:
+            self._terminal.digit(digit, now)
+
+    def reconnect(self) -> None:
+        """Make the relays fit what was said last."""
+        if self.state is CallState.ANSWERED and self.callee is not None:
+            self.media.connect(self.caller, self.callee)
+        else:
+            self._terminal.reconnect()
 
     @property
     def joined(self) -> tuple[Leg, ...]:
-        """The caller's leg and the callee's; none before the answer."""
-        if self.state is not CallState.ANSWERED or self.callee is None:
-            return ()
-        return (self.caller, self.callee)
+        """The legs that are answered: none, the caller's alone, or the caller's and callee's."""
+        if self.state is CallState.ANSWERED and self.callee is not None:
+            return (self.caller, self.callee)
+        return (self.caller,) if self.draft.record.answered is not None else ()
 
     def _legs(self) -> tuple[Leg, ...]:
         return (self.caller,) if self.callee is None else (self.caller, self.callee)
-
-    def _seal(self, now: float) -> None:
-        if self._seal_timer is not None:
-            self._seal_timer.cancel()
-            self._seal_timer = None
-        if not self.draft.record.sealed:
-            self.context.emit(SaveRecord(self.draft.note(sealed=True)))
-            self._over(self, True)
 
     def changed(self) -> None:
         """Save the call, for a restart to go on with it; nothing to do once it is over."""

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from math import inf
 
+import msgspec
+
 from appliance.call.context import CallContext
 from appliance.call.leg import SDP, Headers, Leg, LegOwner
 from appliance.call.saved import head_of
+from appliance.call.wording import quoted
 from appliance.errors import RemoteError
 from appliance.sip.dialog import Dialog, DialogState, uas_dialog
 from appliance.sip.flow import Flow
 from appliance.sip.matching import Retransmission, ServerTransaction
 from appliance.sip.message import Request, Response
 from appliance.sip.values import RAck
+
+
+class Party(msgspec.Struct, frozen=True):
+    """The authenticated caller, as the callee is shown it."""
+
+    extension: str
+    name: str
+    uri: str
+    """Address of record, `sip:1001@example.com`."""
+
+    @property
+    def shown(self) -> str:
+        """Name and address as From has them."""
+        return f"{quoted(self.name)} <{self.uri}>"
 
 
 class Caller(Leg):

@@ -77,7 +77,7 @@ class CallMedia:
             if self._has_music(offer, line):
                 line = turned(line, "sendonly")
             media[index] = line
-        return self._tell(replace(offer, media=tuple(media)), lines, to, side)
+        return self.tell(replace(offer, media=tuple(media)), lines, to, side)
 
     def answer(self, answer: Session, answering: Leg, to: Leg, side: int, offer: Session) -> bytes:
         """Return the SDP that passes `answering`'s answer on to `to`, whose offer it answers.
@@ -98,7 +98,7 @@ class CallMedia:
             elif reply_to(wanted, given) != given:
                 line = turned(line, reply_to(wanted, given))
             media[index] = line
-        return self._tell(replace(checked, media=tuple(media)), lines, to, side)
+        return self.tell(replace(checked, media=tuple(media)), lines, to, side)
 
     def connect(self, caller: Leg, callee: Leg) -> None:
         """Make the relays fit what both sides said last."""
@@ -116,6 +116,20 @@ class CallMedia:
         for relay in wanted.values():
             self._context.emit(PutRelay(relay))
         self._relays = wanted
+        self._note_protection()
+
+    def alone(self, caller: Leg, hears: Sound | None, digits: bool, renewed: bool = False) -> None:
+        """Make one relay with nobody but us at its other end; `renewed` after an offer/answer."""
+        if renewed or not self._revision:
+            self._revision += 1
+        ends = self._ends(caller, CALLER)
+        index, end = next((index, end) for index, end in enumerate(ends) if end is not None)
+        side = replace(end.side, hears=hears, digits=digits)
+        key = f"{self._call_id}/{index}"
+        for other in self._relays.keys() - {key}:
+            self._context.emit(DropRelay(other))
+        self._relays = {key: Relay(key, self._revision, side, None)}
+        self._context.emit(PutRelay(self._relays[key]))
         self._note_protection()
 
     def holds(self, port: int) -> bool:
@@ -186,7 +200,11 @@ class CallMedia:
         self._relays = {}
         return count
 
-    def _tell(self, session: Session, lines: tuple[int, ...], leg: Leg, side: int) -> bytes:
+    def tell(self, session: Session, lines: tuple[int, ...], leg: Leg, side: int) -> bytes:
+        """Return a description as the leg is told it: these lines lead to ports of ours.
+
+        Raises Unavailable when no RTP port is left.
+        """
         address = leg.flow.local[0]
         ports = self._take(side, len(session.media))
         local = {index: (address, ports[index]) for index in lines}
@@ -213,7 +231,7 @@ class CallMedia:
         for port, line, ours, media in zip(
             self._ports[side], heard.media, told.media, remote_media(heard), strict=False
         ):
-            if not line.port:
+            if not line.port or not ours.port:
                 ends.append(None)
                 continue
             receives, sends = keys_of(ours, line)

@@ -35,7 +35,11 @@ class MoveOwner(Protocol):
 
     @property
     def joined(self) -> tuple[Leg, ...]:
-        """The legs by side once the call is answered; before, nobody can be asked to move."""
+        """The legs by side that are answered; before, nobody can be asked to move."""
+        ...
+
+    def reconnect(self) -> None:
+        """Make the relays fit what was said last."""
         ...
 
     def end(self, who: str, reason: str, now: float, status: int = 500) -> None:
@@ -124,4 +128,4 @@ class Move:
         except (RemoteError, Unavailable) as error:
             self._call.end("system", f"its audio could not be moved: {error}", now)
             return
-        self._call.media.connect(*self._call.joined)
+        self._call.reconnect()

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from appliance.call.actions import SaveRecord
 from appliance.call.branch import Branch, Invitation
 from appliance.call.bridge import Bridge
-from appliance.call.call import Call, Party
+from appliance.call.call import Call
+from appliance.call.caller import Party
 from appliance.call.context import CallContext
 from appliance.call.ending import end_ringing
 from appliance.call.leg import Leg

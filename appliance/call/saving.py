@@ -17,9 +17,13 @@ class Savable(Protocol):
 
     caller: Caller
     callee: Branch | None
-    branches: list[Branch]
     media: CallMedia
     draft: RecordDraft
+
+    @property
+    def branches(self) -> list[Branch]:
+        """The phones that were rung last."""
+        ...
 
 
 def row_of(call: Savable) -> bytes:
@@ -37,7 +41,7 @@ def row_of(call: Savable) -> bytes:
             dialog.local_tag,
             _leg(caller, caller.head) if answered else None,
             _leg(callee) if callee is not None else None,
-            () if answered else tuple([_branch(one) for one in call.branches if one.sent]),
+            tuple([_branch(one) for one in call.branches if one.sent]) if callee is None else (),
             call.media.save() if answered else None,
         )
     )

@@ -28,7 +28,7 @@ def offered(line: Media, to: Leg, index: int) -> Media:
     theirs = read_crypto(line.crypto)
     if not secure:
         return _offered_clear(line, theirs, to)
-    if line.secure and not any(key_line.bridgeable for key_line in theirs):
+    if line.secure and _only_pass(theirs):
         return line  # there is no undoing these: they pass, or the call does not
     return protected(line, _own_lines(to, index, theirs))
 
@@ -89,9 +89,14 @@ def _offered_clear(line: Media, theirs: tuple[CryptoAttribute, ...], to: Leg) ->
     if not line.secure:
         # Keys beside a clear profile: the phone would like SRTP and does without if need be.
         return line if to.srtp != "off" and to.asked_for_srtp is None else clear(line)
-    if not any(key_line.bridgeable for key_line in theirs):
+    if _only_pass(theirs):
         raise RemoteError(488, "SRTP of a kind that only passes from phone to phone")
     return clear(line)
+
+
+def _only_pass(lines: tuple[CryptoAttribute, ...]) -> bool:
+    """Tell whether we can undo none of these; with no line at all the leg has keys of ours."""
+    return bool(lines) and not any(line.bridgeable for line in lines)
 
 
 def _own_lines(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from appliance.bundle import Bundle, User
 from appliance.call import restored
 from appliance.call.actions import Action, Notice, Relay, Send
-from appliance.call.call import Call, Party
+from appliance.call.call import Call
+from appliance.call.caller import Party
 from appliance.call.context import CallContext, InDialog
 from appliance.call.ending import dismiss
 from appliance.call.events import Heard, RelayEnded, RelayFailed, RelaySilent

@@ -38,6 +38,11 @@ def clear(media: Media) -> Media:
     return replace(media, protocol=f"RTP/{_bare(media)}", attributes=kept)
 
 
+def without_keys(media: Media) -> Media:
+    """Return the line in its profile, for other keys to be added."""
+    return answering(media, media, None)
+
+
 def answering(media: Media, offered: Media, line: CryptoAttribute | None) -> Media:
     """Return an answered line in the profile of `offered`, with this key line or with none."""
     kept = [attribute for attribute in media.attributes if attribute.name != "crypto"]

@@ -464,7 +464,7 @@ def test_counters_that_come_after_a_restart_are_in_the_record() -> None:
     (key,) = bench.relays
     (call,) = bench.core.switchboard.calls.values()
     actions = bench.core.receive(bob.back(incoming, "BYE", "callee").encode(), bob.flow, bench.now)
-    assert call.reports_due == 1
+    assert call.sealing.due == 1
     counters = MediaCounters(packets=7, octets=1120)
     bench.perform([*bench.core.media_event(RelayEnded(key, counters, counters), bench.now)])
     assert actions

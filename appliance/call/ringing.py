@@ -1,0 +1,120 @@
+"""One `Ring` step: the phones that are rung for a caller, until one answers or none does."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from appliance.call.branch import Branch, BranchOwner, Invitation
+from appliance.call.caller import Caller, Party
+from appliance.call.context import CallContext, decremented_max_forwards
+from appliance.call.record import RecordDraft
+from appliance.call.security import other_profile
+from appliance.call.steps import Outcome, Ring
+from appliance.call.wording import better, word_of
+from appliance.errors import RemoteError, Unavailable
+from appliance.sip.timers import Timer
+
+
+class RingingOwner(BranchOwner, Protocol):
+    """The call, as its ringing sees it."""
+
+    context: CallContext
+    caller: Caller
+    draft: RecordDraft
+    party: Party
+
+    @property
+    def has_offer(self) -> bool:
+        """Tell whether the caller has made an offer, or left that to us."""
+        ...
+
+    def offer_to(self, branch: Branch) -> bytes:
+        """Return the offer for one phone, empty for none; raises as `CallMedia.offer` does."""
+        ...
+
+    def resume(self, outcome: Outcome, now: float) -> None:
+        """Go on with the plan."""
+        ...
+
+    def reject(self, status: int, reason: str, now: float) -> None:
+        """Give the caller a final answer."""
+        ...
+
+
+class Ringing:
+    """Ring all targets of a step at once."""
+
+    def __init__(self, call: RingingOwner, step: Ring) -> None:
+        self._call = call
+        self._step = step
+        self._best = 480
+        self._timer: Timer | None = None
+        self.branches: list[Branch] = []
+
+    def start(self, now: float) -> None:
+        """Send the INVITEs."""
+        call, step = self._call, self._step
+        extensions = ", ".join(sorted({target.extension for target in step.targets}))
+        call.draft.step(f"ring {extensions}: {len(step.targets)} phones, {step.timeout:g} s")
+        self._timer = call.context.timers.arm(now + step.timeout, self._nobody_answered)
+        invitation = Invitation(
+            call_id=call.context.identifiers.token(),
+            caller=call.party.shown,
+            callee=f"<sip:{call.draft.record.callee}@{call.context.domain}>",
+            max_forwards=decremented_max_forwards(call.caller.invite.request),
+            early_reliable=call.has_offer,
+        )
+        self.branches = [Branch(call.context, call, target, invitation) for target in step.targets]
+        for branch in self.branches:
+            try:
+                branch.invite(now, call.offer_to(branch))
+            except RemoteError as error:
+                call.reject(error.status, error.reason, now)
+                return
+            except Unavailable as error:
+                call.reject(503, str(error), now)
+                return
+
+    @property
+    def may_be_heard(self) -> bool:
+        """Tell whether the caller may hear early media: of one phone alone, and of us rather."""
+        return len(self.branches) == 1 and self._call.has_offer and not self._step.hears
+
+    def stop(self, now: float, reason: str = "", but: Branch | None = None) -> None:
+        """Cancel every phone that still rings, but one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for branch in self.branches:
+            if branch is not but:
+                branch.cancel(now, reason)
+
+    def declined(self, status: int, now: float) -> None:
+        """Go on when the last phone has said no; a 6xx ends the ringing at once, as a rule."""
+        if self._timer is None:
+            return
+        self._best = better(self._best, status)
+        for_itself = self._step.each and len(self.branches) > 1
+        all_over = status >= 600 and not for_itself
+        if all_over or not any(other.alive for other in self.branches):
+            self.stop(now)
+            self._call.resume(Outcome(word_of(self._best), self._best, now), now)
+
+    def refused_profile(self, branch: Branch, status: int) -> bytes:
+        """Return the offer with SRTP in place of RTP, or the reverse; empty: that is no use."""
+        if self._timer is None or not self._call.has_offer:
+            return b""
+        secure = branch.asked_for_srtp = other_profile(branch)
+        if secure is None:
+            return b""
+        try:
+            body = self._call.offer_to(branch)
+        except (RemoteError, Unavailable):
+            return b""
+        wanted, refused = ("SRTP", "RTP") if secure else ("RTP", "SRTP")
+        self._call.draft.step(f"{branch.extension} refused {refused} ({status}): {wanted}")
+        return body
+
+    def _nobody_answered(self, now: float) -> None:
+        self.stop(now)
+        self._call.resume(Outcome("no_answer", 480, now), now)
