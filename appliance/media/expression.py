@@ -94,8 +94,10 @@ def counter() -> bytes:
 
 
 def log(group: int, octets: int) -> bytes:
-    """Copy so much of the packet to whoever listens to the group."""
-    return _expression("log", attribute(1, group.to_bytes(2, "big")), number(3, octets))
+    """Copy so much of the packet to whoever listens to the group; 0: as much as it asks for."""
+    # The kernel takes a length of 0 by its word and would copy nothing.
+    length = [number(3, octets)] if octets else []
+    return _expression("log", attribute(1, group.to_bytes(2, "big")), *length)
 
 
 def verdict(code: int, chain: str = "") -> bytes:
