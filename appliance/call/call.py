@@ -71,7 +71,7 @@ class Call:
         self._last: Reject | None = None
         """What comes when the sound has ended that goes before it."""
         self._ringing: Ringing | None = None
-        self._terminal = Terminal(self)
+        self._terminal: Terminal | None = None
         self._bridge: Bridge | None = None
         self._move: Move | None = None
 
@@ -101,7 +101,7 @@ class Call:
         elif isinstance(step, Ring):
             self._ring(step, now)
         elif isinstance(step, Play | Collect):
-            self._terminal.perform(step, now)
+            self._own_end().perform(step, now)
         else:
             raise AssertionError(f"a call cannot perform {step}")
         self.changed()
@@ -110,17 +110,21 @@ class Call:
         self._word = step.word or self._word
         if step.says and self._last is None:
             self._last = step
-            self._terminal.perform(Play((step.says,)), now)
+            self._own_end().perform(Play((step.says,)), now)
         else:
             self.reject(step.status, step.reason, now)
 
     def _ring(self, step: Ring, now: float) -> None:
         self._ringing = Ringing(self, step)
         if step.hears and self.offer is not None:
-            self._terminal.entertain(step.hears, now)
-        elif self._terminal.told:
+            self._own_end().entertain(step.hears, now)
+        elif self._terminal is not None:
             self._terminal.ring_back()
         self._ringing.start(now)
+
+    def _own_end(self) -> Terminal:
+        self._terminal = self._terminal or Terminal(self)
+        return self._terminal
 
     def resume(self, outcome: Outcome, now: float) -> None:
         """Tell the plan how its step ended, and take its next one."""
@@ -148,11 +152,11 @@ class Call:
     @property
     def has_offer(self) -> bool:
         """Tell whether the caller's description is known before anybody is rung."""
-        return self.offer is not None or self._terminal.told
+        return self.offer is not None or bool(self._terminal and self._terminal.told)
 
     def offer_to(self, branch: Branch) -> bytes:
         """Return what a phone is offered for the caller; empty: it has to make the offer."""
-        if self._terminal.told:
+        if self._terminal and self._terminal.told:
             return self._terminal.offer_to(branch)
         if self.offer is None:
             return b""
@@ -232,7 +236,7 @@ class Call:
     def _pass_answer(self, branch: Branch, response: Response) -> bytes:
         """Return the callee's description for the caller: an answer, or a late offer."""
         session = Session.parse(response.body)
-        if self._terminal.told:
+        if self._terminal and self._terminal.told:
             return self._terminal.joined_by(branch, session)
         if self.offer is None:
             body = self.media.offer(session, branch, self.caller, CALLER)
@@ -265,7 +269,7 @@ class Call:
             leg.prack(request, tx, now)
         elif self._bridge is not None and self.state is CallState.ANSWERED:
             self._bridge.received(leg, request, tx, now)
-        elif self._terminal.told and (not self.caller.answering or method == "INFO"):
+        elif self._terminal and (not self.caller.answering or method == "INFO"):
             self._terminal.received(request, tx, now)
         elif method == "UPDATE" and not request.body:
             leg.refuse(tx, 200, now)
@@ -328,9 +332,11 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
-        self._terminal.stop()
-        if self._move is not None:
-            self._move.stop()
+        for waiting in (self._move, self._terminal):
+            if waiting is not None:
+                waiting.stop()
+        # They know us as we know them: without this only the garbage collector could free us.
+        self._plan = self._bridge = self._move = self._terminal = self._ringing = None
         answered = self.draft.record.answered is not None
         self.draft.note(
             ended=self.context.wall(now),
@@ -355,7 +361,7 @@ class Call:
 
     def silent(self, seconds: float, now: float) -> None:
         """Take that no audio has come from either side; a call on hold is silent by right."""
-        held = any(leg.heard is not None and is_hold(leg.heard) for leg in self._legs())
+        held = any(leg.heard is not None and is_hold(leg.heard) for leg in self.joined)
         if self.state is CallState.ANSWERED and not held:
             self.end("system", f"neither phone has sent audio for {seconds:.0f} s", now)
 
@@ -363,19 +369,19 @@ class Call:
         """Take what a sound or a key came to; of a recording nobody waits for the end."""
         if isinstance(event, DigitPressed):
             self.digit(CALLER if event.side == "a" else CALLEE, event.digit, now)
-        elif isinstance(event, SoundEnded) and event.side == "a":
+        elif isinstance(event, SoundEnded) and self._terminal and event.side == "a":
             self._terminal.sound_ended(event, now)
 
     def digit(self, side: int, digit: str, now: float) -> None:
         """Take a key that a party has pressed, however it came: RFC 4733, INFO or in its audio."""
-        if side == CALLER and self.state is CallState.RINGING:
+        if side == CALLER and self._terminal and self.state is CallState.RINGING:
             self._terminal.digit(digit, now)
 
     def reconnect(self) -> None:
         """Make the relays fit what was said last."""
         if self.state is CallState.ANSWERED and self.callee is not None:
             self.media.connect(self.caller, self.callee)
-        else:
+        elif self._terminal is not None:
             self._terminal.reconnect()
 
     @property
@@ -384,9 +390,6 @@ class Call:
         if self.state is CallState.ANSWERED and self.callee is not None:
             return (self.caller, self.callee)
         return (self.caller,) if self.draft.record.answered is not None else ()
-
-    def _legs(self) -> tuple[Leg, ...]:
-        return (self.caller,) if self.callee is None else (self.caller, self.callee)
 
     def changed(self) -> None:
         """Save the call, for a restart to go on with it; nothing to do once it is over."""

@@ -53,4 +53,9 @@ class Sealing:
             self._timer = None
         if not self._draft.record.sealed:
             self._context.emit(SaveRecord(self._draft.note(sealed=True)))
-            self._over(True)
+            over, self._over = self._over, _nobody
+            over(True)
+
+
+def _nobody(sealed: bool) -> None:
+    """Take the place of the call, which is to be forgotten."""
