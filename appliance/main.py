@@ -23,9 +23,11 @@ from appliance.adapters.store import Store
 from appliance.adapters.tls import client_context, ensure_certificate, server_context
 from appliance.adapters.wire import SipWire
 from appliance.adapters.zone_probe import Prober
+from appliance.bundle.dscp import Marks, marks
 from appliance.call.actions import Notice
 from appliance.core import Core
 from appliance.errors import HoldfastError, LocalError
+from appliance.marking import SIGNALLING
 from appliance.media.plane import MediaClient
 from appliance.runtime import Runtime
 from appliance.settings import Settings
@@ -83,6 +85,7 @@ class _Process:
         server = IpcServer(settings.core_socket, runtime.command)
         sounds = SoundUpkeep(settings.sounds_folder, self._journal.notice)
         runtime.on_bundle(sounds.apply)
+        runtime.on_bundle(lambda bundle: _mark(media, marks(bundle)))
         loop.add_signal_handler(signal.SIGHUP, self._reload_certificate, wire)
         try:
             runtime.start(wire, lambda: _figures(wire))
@@ -154,6 +157,12 @@ class _Process:
 def _wall(now: float) -> float:
     """Turn monotonic seconds into Unix time; a clock set meanwhile is followed at once."""
     return now + (time.time() - time.monotonic())
+
+
+def _mark(media: MediaClient, wanted: Marks) -> None:
+    """Have everything that is sent from now on carry these DSCP values."""
+    SIGNALLING.change(wanted.signalling)
+    media.mark(wanted.media)
 
 
 def _lock(settings: Settings) -> int:

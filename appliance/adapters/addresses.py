@@ -6,10 +6,9 @@ import ipaddress
 import socket
 import struct
 
+from appliance.marking import SIGNALLING
 from appliance.sip.flow import Address
 
-SIGNALLING_TOS = 0x60
-"""DSCP CS3 (24) in the upper six bits: signalling in both of our QoS tables (product H3)."""
 KEEPALIVE_IDLE = 60
 """Seconds of silence before the kernel asks whether a TCP peer is still there."""
 KEEPALIVE_INTERVAL = 15
@@ -154,9 +153,7 @@ def open_stream(remote: Address, local: str) -> socket.socket:
 def _prepare(opened: socket.socket) -> None:
     if opened.family == socket.AF_INET6:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, SIGNALLING_TOS)
-    else:
-        opened.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, SIGNALLING_TOS)
+    SIGNALLING.mark(opened)
 
 
 def _prepare_stream(opened: socket.socket) -> None:

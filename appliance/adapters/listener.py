@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 from appliance.adapters.addresses import open_listener
+from appliance.marking import SIGNALLING
 from appliance.sip.flow import Address, Transport
 
 ACCEPTS = 64
@@ -56,6 +57,7 @@ class Listener:
                 self._pause = self._loop.call_later(PAUSE, self._resume)
                 return
             sock.setblocking(False)
+            SIGNALLING.mark(sock)
             self._admit(sock, source[:2], self.transport, self.local)
 
     def _resume(self) -> None:

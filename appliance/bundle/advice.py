@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from appliance.bundle.dscp import STRATEGIES, mismatch, plain
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
-
-CODE_POINTS = {
-    "DF": 0,
-    "BE": 0,
-    "EF": 46,
-    "VA": 44,
-    "LE": 1,
-    **{f"CS{level}": level * 8 for level in range(8)},
-    **{f"AF{level}{drop}": level * 8 + drop * 2 for level in (1, 2, 3, 4) for drop in (1, 2, 3)},
-}
-"""Names of DSCP values (RFC 2474, 2597, 3246, 5865, 8622)."""
 
 
 def warnings(bundle: Bundle) -> list[Problem]:
@@ -30,16 +20,15 @@ def warnings(bundle: Bundle) -> list[Problem]:
 
 
 def _code_points(bundle: Bundle) -> Iterator[Problem]:
+    strategy = bundle.policies.dscp_strategy
+    known = {plain(row.traffic): row.traffic for row in STRATEGIES[strategy]}
     for index, queue in enumerate(bundle.dscp):
-        path, value = f"dscp[{index}]", CODE_POINTS.get(queue.name.upper())
-        if value is None:
-            yield Problem(f"{path}.name", f"`{queue.name}` is no name of a DSCP value")
-        elif value != queue.value:
-            meant = ", ".join(name for name, code in CODE_POINTS.items() if code == queue.value)
-            text = f"`{queue.name}` is {value}, not {queue.value}" + (
-                f" ({meant})" if meant else ""
-            )
+        path, text = f"dscp[{index}]", mismatch(queue)
+        if text:
             yield Problem(path, text)
+        if plain(queue.traffic) not in known:
+            text = f"`{queue.traffic}` marks nothing; the {strategy} strategy has: "
+            yield Problem(f"{path}.traffic", text + ", ".join(known.values()))
 
 
 def _forwarding_to_oneself(bundle: Bundle) -> Iterator[Problem]:

@@ -272,15 +272,17 @@ class Policies(_Part, frozen=True, kw_only=True):
     """Whether whoever is put on hold hears music; else silence (C4)."""
     max_calls: Annotated[int, Meta(ge=1, le=100_000)] = 4000
     """Calls at a time; the next gets 503."""
+    dscp_strategy: Literal["12-queue", "4-queue"] = "12-queue"
+    """Table of DSCP marks, by how many queues the network has; `dscp` changes its rows (H3)."""
     emergency_callback: Seconds = 7200.0
     """How long the number of an emergency call leads back to its caller (E7)."""
 
 
 class DscpQueue(_Part, frozen=True, kw_only=True):
-    """One row of the DSCP table (H3)."""
+    """One row of the DSCP table, in place of the strategy's for the same traffic (H3)."""
 
     traffic: Name
-    """Kind of traffic, e.g. `real-time`."""
+    """Kind of traffic, as `policies.dscp_strategy` names it: `real-time`, `signalling` ..."""
     name: Line
     """Name of the code point, e.g. `EF`."""
     value: Annotated[int, Meta(ge=0, le=63)]

@@ -5,15 +5,17 @@
 | media.put | relays | number of relays that live now |
 | media.drop | keys | the same; a `relay_ended` for each key, known or not, comes before it |
 | media.resync | relays | the same; all other relays end |
+| media.marks | media, a DSCP value | number of relays whose packets carry it from now on |
 | media.stats | | `Stats` |
-| media.quality | keys, or none for all | a list of `call.record.LiveQuality`, without keys that are not known |
+| media.quality | keys, or none: all | a list of `call.record.LiveQuality`, of keys that are known |
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from appliance.call.actions import Relay
 from appliance.call.events import (
@@ -47,6 +49,12 @@ class Resync(msgspec.Struct, frozen=True):
     relays: list[Relay]
 
 
+class SetMarks(msgspec.Struct, frozen=True):
+    """Mark packets with another DSCP value from now on, those of live relays too."""
+
+    media: Annotated[int, Meta(ge=0, le=63)]
+
+
 class AskStats(msgspec.Struct, frozen=True):
     """Return the counters."""
 
@@ -58,12 +66,13 @@ class AskQuality(msgspec.Struct, frozen=True):
     """None: all."""
 
 
-Command = Put | Drop | Resync | AskStats | AskQuality
+Command = Put | Drop | Resync | SetMarks | AskStats | AskQuality
 
 COMMANDS: Final[dict[str, type[Command]]] = {
     "media.put": Put,
     "media.drop": Drop,
     "media.resync": Resync,
+    "media.marks": SetMarks,
     "media.stats": AskStats,
     "media.quality": AskQuality,
 }

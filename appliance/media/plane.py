@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.bundle.dscp import Marks
 from appliance.call.actions import Relay
 from appliance.call.events import MediaEvent, RelayEnded
 from appliance.call.record import LiveQuality
@@ -40,6 +41,7 @@ class MediaClient:
         self._wanted: dict[str, Relay] = {}
         self._ending: set[str] = set()
         self._unsent: list[Relay | str] = []
+        self._mark = Marks().media
         self._writer: asyncio.StreamWriter | None = None
         self._receive: Callable[[MediaEvent], None] | None = None
         self._known = asyncio.Event()
@@ -94,6 +96,11 @@ class MediaClient:
         finally:
             self._questions.pop(number, None)
 
+    def mark(self, value: int) -> None:
+        """Have packets carry this DSCP value; said again after each reconnect."""
+        self._mark = value
+        self._send("media.marks", "media", value)
+
     def start(self) -> None:
         """Connect, and connect again whenever the connection is lost, until `stop`."""
         self._task = asyncio.get_running_loop().create_task(self._stay_connected())
@@ -140,10 +147,11 @@ class MediaClient:
 
     def _send_all(self) -> None:
         self._unsent.clear()
+        self._send("media.marks", "media", self._mark)
         self._send_drops(list(self._ending))
         self._send("media.resync", "relays", list(self._wanted.values()))
 
-    def _send(self, do: str, name: str, items: list[Relay] | list[str]) -> None:
+    def _send(self, do: str, name: str, items: list[Relay] | list[str] | int) -> None:
         self._asked += 1
         if self._writer is not None:
             self._writer.write(encode(Message(id=self._asked, do=do, arguments={name: items})))

@@ -19,6 +19,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+from appliance.marking import MEDIA
 from appliance.media.buffer import BUFFER, VIEW
 from appliance.media.loop import Loop
 
@@ -31,8 +32,6 @@ Judge = Callable[[memoryview, Source], bool]
 Take = Callable[[int], bool]
 """Does something with a packet of so many bytes in `BUFFER`; False: it was not the phone's."""
 
-EF: Final = 46 << 2
-"""Expedited forwarding as the traffic class octet: DSCP 46, no ECN."""
 PACKETS_PER_SECOND = 2000
 """From one address to one port; twice what 1080p video needs, and the end of any packet loop."""
 REFUSED_PER_TURN = 64
@@ -324,9 +323,7 @@ def _socket(local: Address) -> socket.socket:
     made.setblocking(False)
     if is_v6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, EF)
-    else:
-        made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, EF)
+    MEDIA.mark(made)
     return made
 
 

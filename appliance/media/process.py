@@ -40,6 +40,7 @@ def serve(settings: Settings) -> None:
         server = Worker(loop, capacity, studio, open_plane(loop, Share()) if table else None)
     if table is not None:
         loop.every_second(table.watch)
+        server.marked = table.mark
     try:
         listener = Listener(loop, settings.media_socket, server.receive, server.gone)
         log(f"up to {capacity * workers} relays in {workers} worker(s)")

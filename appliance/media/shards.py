@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
@@ -21,6 +21,7 @@ from appliance.media.commands import (
     Drop,
     Put,
     Resync,
+    SetMarks,
     Stats,
     answer,
     read_command,
@@ -61,6 +62,8 @@ class Shards:
         self.orphan_after = ORPHAN_AFTER
         self._questions: dict[int, Question] = {}
         self._asked = 0
+        self.marked: Callable[[int], None] = lambda _value: None
+        """Told of the DSCP value that packets are marked with, for our own table."""
         self._workers: list[tuple[subprocess.Popen[bytes], Connection]] = []
         self._stopping = False
         for number in range(count):
@@ -76,6 +79,8 @@ class Shards:
             return
         if message.do not in QUESTIONS:
             self._core = connection
+        if message.do == "media.marks":
+            self.marked(message.arguments["media"])
         self._asked += 1
         self._questions[self._asked] = Question(connection, message, set(parts))
         for number, arguments in parts.items():
@@ -109,6 +114,8 @@ class Shards:
                     yield number, {"keys": [key for key in keys if self._shard(key) == number]}
                 case AskQuality(keys) if keys is not None:
                     yield number, {"keys": [key for key in keys if self._shard(key) == number]}
+                case SetMarks(media):
+                    yield number, {"media": media}
                 case AskStats() | AskQuality():
                     yield number, {}
 

@@ -10,6 +10,7 @@ from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySile
 from appliance.call.record import LiveQuality, MediaCounters
 from appliance.errors import LocalError
 from appliance.ipc import Message
+from appliance.marking import MEDIA
 from appliance.media.commands import (
     AskQuality,
     AskStats,
@@ -17,6 +18,7 @@ from appliance.media.commands import (
     Drop,
     Put,
     Resync,
+    SetMarks,
     Stats,
     answer,
     event_message,
@@ -61,6 +63,8 @@ class Worker:
         self._core: Connection | None = None
         self._core_seen = loop.now
         self._past = Stats(workers=1)
+        self.marked: Callable[[int], None] = _nothing
+        """Told of the DSCP value that packets are marked with."""
         self.silence = SILENCE
         self.orphan_after = ORPHAN_AFTER
         loop.every_second(self._sweep)
@@ -123,6 +127,8 @@ class Worker:
             case Resync(relays):
                 keep = partial(self._keep, {relay.key for relay in relays})
                 return [keep, *(partial(self._put, relay) for relay in relays)]
+            case SetMarks(media):
+                return [partial(MEDIA.change, media), partial(self.marked, media)]
             case AskStats() | AskQuality():
                 return []
 
@@ -256,6 +262,10 @@ class Worker:
             self._end_all()
         if is_orphaned:
             self._remove_orphans(set())
+
+
+def _nothing(value: int) -> None:
+    """Stand for the kernel's table where there is none or another process has it."""
 
 
 def _sums(a: MediaCounters, b: MediaCounters) -> Stats:

@@ -311,10 +311,13 @@ def test_what_may_be_meant_is_pointed_out_but_taken() -> None:
             {"traffic": "transactional", "name": "AF41", "value": 26},
             {"traffic": "odd", "name": "fast", "value": 1},
         ],
+        "policies": {"dscp_strategy": "4-queue"},
     }
     assert [str(warning) for warning in warnings(decode(msgspec.json.encode(data)))] == [
         "dscp[0]: `AF41` is 34, not 26 (AF31)",
-        "dscp[1].name: `fast` is no name of a DSCP value",
+        "dscp[1]: `fast` is no name of a DSCP value",
+        "dscp[1].traffic: `odd` marks nothing; the 4-queue strategy has: "
+        "real-time, transactional, signalling, best effort",
         "users[0].forwarding.busy: leads back to 9001 itself and is ignored",
         "users[0].extension: `9001` hides what begins with a site code or the outside prefix",
         "users: 1 credentials have no `sha256`: phones that take SHA-256 cannot register",

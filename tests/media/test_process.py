@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -153,6 +153,33 @@ def test_core_opens_changes_and_ends_a_relay(process: Process) -> None:
             await heard(a, c)
             it.plane.drop("call/0")
             assert (await it.ended("call/0")).from_a.packets >= 2
+
+    run(trial)
+
+
+def test_core_says_the_mark_of_packets_and_says_it_again(process: Process) -> None:
+    a, b = Phone(), Phone()
+    b.rtp.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+
+    def mark() -> int:
+        a.say(rtp())
+        last = -1
+        with suppress(BlockingIOError):
+            while True:
+                last = b.rtp.recvmsg(2048, 64)[1][0][2][0] >> 2
+        return last
+
+    async def trial() -> None:
+        async with core(process) as it:
+            it.plane.put(relay(a.side(), b.side()))
+            await until(lambda: mark() == 46)
+            it.client.mark(34)
+            await until(lambda: mark() == 34)
+            process.end(signal.SIGKILL)
+            await until(lambda: not it.client.connected)
+            process.start()
+            await until(lambda: mark() == 34)
+            assert not it.client.refusals
 
     run(trial)
 

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from appliance.call.record import MediaCounters
+from appliance.marking import MEDIA
 from appliance.media.loop import Loop
-from appliance.media.port import EF, PACKETS_PER_SECOND
+from appliance.media.port import PACKETS_PER_SECOND
 from appliance.media.relay import RelayedStream
 from tests.media.phone import RTCP, Phone, relay, rtp, settle, udp
 
@@ -238,7 +239,9 @@ def test_a_higher_revision_learns_again_and_sends_to_the_old_place_meanwhile(
 # The network
 
 
-def test_packets_carry_expedited_forwarding(loop: Loop, phones: tuple[Phone, Phone]) -> None:
+def test_packets_carry_the_mark_of_media_also_once_it_is_another(
+    loop: Loop, phones: tuple[Phone, Phone]
+) -> None:
     a, b = phones
     is_v6 = ":" in b.address[0]
     level = socket.IPPROTO_IPV6 if is_v6 else socket.IPPROTO_IP
@@ -246,16 +249,18 @@ def test_packets_carry_expedited_forwarding(loop: Loop, phones: tuple[Phone, Pho
     for sock in (b.rtp, b.rtcp, a.rtp):
         sock.setsockopt(level, option, 1)
     stream = RelayedStream(loop, relay(a.side(learn=True), b.side()))
-    b.say(rtp())
-    settle(loop)
-    a.say(rtp())
-    settle(loop)
-    a.report()
-    settle(loop)
-    for sock in (b.rtp, b.rtcp, a.rtp):
-        _, notes, _, _ = sock.recvmsg(2048, 64)
-        assert notes[0][2][0] == EF == 0xB8
-    stream.close()
+    try:
+        for value in (46, 34, 0):
+            MEDIA.change(value)
+            for act in (lambda: b.say(rtp()), lambda: a.say(rtp()), a.report):
+                act()
+                settle(loop)
+            for sock in (b.rtp, b.rtcp, a.rtp):
+                _, notes, _, _ = sock.recvmsg(2048, 64)
+                assert notes[0][2][0] == value << 2
+    finally:
+        MEDIA.change(46)
+        stream.close()
 
 
 def test_a_closed_phone_port_harms_nothing(loop: Loop, phones: tuple[Phone, Phone]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from appliance.bundle.dscp import plain
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.names import repeated, rows
@@ -74,5 +75,5 @@ def trunk_keys_travel_hidden(bundle: Bundle) -> Iterator[Problem]:
 
 def dscp_traffic_is_unique(bundle: Bundle) -> Iterator[Problem]:
     """Refuse a kind of traffic in two rows of the DSCP table."""
-    named = ((f"{path}.traffic", queue.traffic) for path, queue in rows("dscp", bundle.dscp))
+    named = ((f"{path}.traffic", plain(queue.traffic)) for path, queue in rows("dscp", bundle.dscp))
     return repeated(named, "one row for each kind of traffic")
