@@ -59,6 +59,19 @@ def test_in_standby_everything_goes_up_and_is_acknowledged(tmp_path: Path) -> No
     run(tmp_path, script)
 
 
+def test_the_cloud_learns_how_a_call_was_heard(tmp_path: Path) -> None:
+    async def script(t: Trial) -> None:
+        quality = {"source": "rtcp", "codec": "PCMU", "loss": 0.05, "delay": 0.02, "mos": 3.9}
+        t.core.waiting = [record("heard", from_callee={"packets": 900, "quality": quality})]
+        assert await t.upload.upload() == 1
+        kept = t.cloud.records["heard"]
+        assert kept["from_callee"]["quality"].items() >= quality.items()
+        assert kept["from_callee"]["quality"]["jitter"] is None
+        assert kept["from_caller"]["quality"] is None
+
+    run(tmp_path, script)
+
+
 @pytest.mark.parametrize("mode", ["survivability", "recovering", "testing", "no_bundle"])
 def test_in_any_other_mode_records_wait(tmp_path: Path, mode: str) -> None:
     async def script(t: Trial) -> None:

@@ -6,8 +6,10 @@ from typing import Any, get_args
 
 import msgspec
 
+from appliance.call.record import CallRecord, MediaCounters
 from appliance.cloud.reference.api import Api
 from appliance.cloud.reference.faults import ApiOrder, State, ZoneOrder
+from appliance.rtp.quality import MediaQuality
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cloud-api.openapi.json"
 
@@ -31,6 +33,17 @@ def test_every_route_is_documented_and_no_other() -> None:
         if method != "parameters"
     }
     assert documented == served
+
+
+def test_records_are_documented_field_by_field() -> None:
+    schemas = document()["components"]["schemas"]
+    for name, kind in (
+        ("Record", CallRecord),
+        ("Counters", MediaCounters),
+        ("Quality", MediaQuality),
+    ):
+        fields = {field.encode_name for field in msgspec.structs.fields(kind)}
+        assert set(schemas[name]["properties"]) == fields
 
 
 def test_orders_are_documented_field_by_field() -> None:
