@@ -59,6 +59,18 @@ def create_all(db: Database) -> None:
     )
 
 
+@migrations()
+def number_calls(db: Database) -> None:
+    """Number calls as bindings are: their rows grew to 4 KB, which a key of text moves about."""
+    db.execute(
+        "CREATE TABLE numbered (id INTEGER PRIMARY KEY, call TEXT NOT NULL, row BLOB NOT NULL)"
+        " STRICT"
+    )
+    db.execute("INSERT INTO numbered (call, row) SELECT id, row FROM call")
+    db.execute("DROP TABLE call")
+    db.execute("ALTER TABLE numbered RENAME TO call")
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database ready for use, and what had to be done for that."""

@@ -1,8 +1,8 @@
 """core.db's only door: whatever must outlast this process goes through one thread (reliability 1).
 
-Bindings and calls are gathered for a moment and committed together; records and modes at once,
-together with whatever else waits then. When the disk takes nothing, everything waits in memory and
-the service goes on.
+Bindings are gathered for a moment and committed together; calls, records and modes at once, with
+whatever else waits then. When the disk takes nothing, everything waits in memory and the service
+goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from appliance.adapters.schema import is_corruption, open_database, snapshot_of, take_snapshot
 from appliance.adapters.tables import Moment, Pending, Saving, Tables
-from appliance.call.actions import Notice, SaveMode, SaveRecord
+from appliance.call.actions import Notice, SaveCall, SaveMode, SaveRecord
 from appliance.errors import Unavailable
 from appliance.ports import Restored
 
@@ -35,7 +35,8 @@ SNAPSHOT_FIRST = 300.0
 """Seconds after the start: the phones that come back first need the disk more."""
 BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
-URGENT = frozenset((SaveRecord, SaveMode))
+URGENT = frozenset((SaveCall, SaveRecord, SaveMode))
+"""Written within `PACE` and a commit: phones believe what they were told meanwhile."""
 
 Read = Callable[[Tables, Moment], Any]
 
@@ -87,7 +88,7 @@ class Store:
         return self._restored.result()
 
     def save(self, action: Saving) -> None:
-        """Write soon; a record or a mode at once."""
+        """Write soon; a call, a record or a mode at once."""
         self._queue.append(action)
         if type(action) in URGENT:
             self._urgent.set()

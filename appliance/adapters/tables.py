@@ -103,11 +103,17 @@ class Tables:
         self._numbers: dict[tuple[str, str], int] = {}
         """Row numbers of the bindings in the database."""
         self._last_number = 0
+        self._calls: dict[str, int] = {}
+        """Row numbers of the calls in the database."""
+        self._last_call = 0
         self._noted = float("-inf")
         self._until_prune = 0
         for number, aor, contact in self._rows("SELECT id, aor, contact FROM binding"):
             self._numbers[aor, contact] = number
             self._last_number = max(self._last_number, number)
+        for number, call in self._rows("SELECT id, call FROM call"):
+            self._calls[call] = number
+            self._last_call = max(self._last_call, number)
 
     def close(self) -> None:
         """Close the database; the write-ahead log is folded in."""
@@ -128,6 +134,8 @@ class Tables:
             pruned = self._prune(len(pending.records))
         for key in [key for key, row in pending.bindings.items() if row is None]:
             self._numbers.pop(key, None)
+        for call in pending.records:
+            self._calls.pop(call, None)
         return pruned
 
     @contextmanager
@@ -160,14 +168,23 @@ class Tables:
         self._delete("binding", "id", dropped)
 
     def _write_calls(self, calls: dict[str, bytes]) -> None:
-        self._upsert("call (id, row)", "id", ("row",), list(calls.items()))
+        numbers = self._calls
+        saved: list[tuple[Any, ...]] = []
+        for call, row in calls.items():
+            number = numbers.get(call)
+            if number is None:
+                self._last_call += 1
+                number = numbers[call] = self._last_call
+            saved.append((number, call, row))
+        self._upsert("call (id, call, row)", "id", ("row",), saved)
 
     def _write_records(self, records: dict[str, CallRecord], wall: float) -> None:
         pack = msgspec.msgpack.encode
         rows = [(r.id, r.started, r.sealed, wall, pack(r)) for r in records.values()]
         columns = ("started", "sealed", "saved", "row")
         self._upsert("record (id, started, sealed, saved, row)", "id", columns, rows)
-        self._delete("call", "id", [(key,) for key in records])
+        known = self._calls
+        self._delete("call", "id", [(known[call],) for call in records if call in known])
 
     def _write_mode(self, pending: Pending) -> None:
         if pending.mode is not None:

@@ -12,7 +12,7 @@ from appliance.call.asked import Asked
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
 from appliance.call.reach import is_gone
-from appliance.call.saved import SavedBranch, SavedCall, SavedLeg
+from appliance.call.saved import SavedBranch, SavedCall, SavedLeg, read_head
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog, uas_dialog
 from appliance.sip.flow import Flow
 from appliance.sip.framing import parse
@@ -57,7 +57,7 @@ def _bye(context: CallContext, saved: SavedLeg, now: float) -> None:
 
 
 def _refuse(context: CallContext, saved: SavedCall, now: float) -> None:
-    request = cast(Request, parse(saved.invite))
+    request = read_head(saved.invite, saved.flow)
     dialog = uas_dialog(request, saved.caller_tag)
     leg = _Departed.leg(context, saved.record.caller, saved.flow, dialog)
 

@@ -21,12 +21,12 @@ from appliance.call.context import CallContext
 from appliance.call.ending import end_ringing
 from appliance.call.leg import Leg
 from appliance.call.record import CallRecord
-from appliance.call.saved import SavedCall, SavedInvite, SavedLeg
+from appliance.call.saved import SavedCall, SavedInvite, SavedLeg, read_head
 from appliance.call.steps import Target
 from appliance.errors import RemoteError, Unavailable
 from appliance.sip.flow import Flow
 from appliance.sip.framing import parse
-from appliance.sip.message import Request, Response
+from appliance.sip.message import Response
 from appliance.sip.timers import TIMEOUT
 
 SEQUENCE_GAP = 100
@@ -89,7 +89,7 @@ def _resume(
     record, caller, callee, media = saved.record, saved.caller, saved.callee, saved.media
     if caller is None or callee is None or media is None:
         raise AssertionError("only a call between two phones goes on")
-    request = cast(Request, parse(saved.invite))
+    request = read_head(saved.invite, saved.flow)
     invite = context.transactions.resume(request, saved.flow, now)
     party = Party(record.caller, record.caller_name, f"sip:{record.caller}@{context.domain}")
     call = Call(context, invite, caller.flow.gone, party, record, over, caller.dialog)
@@ -105,7 +105,7 @@ def _resume(
     _resume_answer(call, bridge, saved, offset, now)
     for leg, state in ((call.caller, caller), (branch, callee)):
         if state.unsettled:
-            _settle(call, leg, now)
+            _Settling(call, leg, now)
     call.draft.step("signalling restarted; the call goes on")
     call.changed()
     return call
@@ -149,10 +149,11 @@ def _resume_answer(call: Call, bridge: Bridge, saved: SavedCall, offset: float, 
 
 def _resume_invite(call: Call, leg: Leg, saved: SavedInvite, now: float) -> bool:
     """Return whether it is the INVITE that began the call."""
-    request = cast(Request, parse(saved.request))
-    began = request.to.tag is None
-    transactions = leg.context.transactions
-    tx = call.caller.invite if began else transactions.resume(request, saved.flow, now)
+    began = not saved.request
+    tx = call.caller.invite
+    if not began:
+        request = read_head(saved.request, saved.flow)
+        tx = leg.context.transactions.resume(request, saved.flow, now)
 
     def answer(flow: Flow, now: float) -> None:
         if flow.reliable:
@@ -166,21 +167,30 @@ def _resume_invite(call: Call, leg: Leg, saved: SavedInvite, now: float) -> bool
     return began
 
 
-def _settle(call: Call, leg: Leg, now: float) -> None:
+class _Settling:
     """Tell a phone again what counts: it was offered something, and its answer is lost."""
-    tries = SETTLE_TRIES
 
-    def tell(now: float) -> None:
+    def __init__(self, call: Call, leg: Leg, now: float) -> None:
+        self._call = call
+        self._leg = leg
+        self._tries = SETTLE_TRIES
+        self._later(now)
+
+    def _later(self, now: float) -> None:
+        self._leg.context.timers.arm(now + SETTLE_AFTER, self._tell)
+
+    def _tell(self, now: float) -> None:
+        leg = self._leg
         if leg.ended or leg.told is None:
             return
         if leg.busy:
-            leg.context.timers.arm(now + SETTLE_AFTER, tell)
+            self._later(now)
             return
-        leg.reinvite(now, leg.told.encode(), told)
+        leg.reinvite(now, leg.told.encode(), self._told)
 
-    def told(response: Response | None, status: int, now: float) -> None:
-        nonlocal tries
-        tries -= 1
+    def _told(self, response: Response | None, status: int, now: float) -> None:
+        call, leg = self._call, self._leg
+        self._tries -= 1
         if response is not None and status < 300:
             leg.acknowledge(response, now)
             try:
@@ -188,12 +198,10 @@ def _settle(call: Call, leg: Leg, now: float) -> None:
                 call.media.connect(*call.joined)
             except (RemoteError, Unavailable) as error:
                 call.end("system", f"its audio could not be settled: {error}", now)
-        elif response is not None and status in (491, 500) and tries:
-            leg.context.timers.arm(now + SETTLE_AFTER, tell)
+        elif response is not None and status in (491, 500) and self._tries:
+            self._later(now)
         else:
             call.lapsed(leg, "the phone did not take back an offer after a restart", now)
-
-    leg.context.timers.arm(now + SETTLE_AFTER, tell)
 
 
 def _answer(number: int) -> Response:

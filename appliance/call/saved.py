@@ -15,9 +15,12 @@ from appliance.bundle import SrtpPolicy
 from appliance.call.actions import Relay
 from appliance.call.record import CallRecord
 from appliance.call.session_timer import TimerState
+from appliance.errors import RemoteError
 from appliance.sdp.session import Session
+from appliance.sip.arrival import note_source
 from appliance.sip.dialog import Dialog
 from appliance.sip.flow import Flow
+from appliance.sip.framing import parse
 from appliance.sip.message import Request
 
 
@@ -25,6 +28,7 @@ class SavedInvite(msgspec.Struct, frozen=True, array_like=True):
     """An INVITE of a phone that has no final answer yet, or whose 2xx has no ACK yet."""
 
     request: bytes
+    """Empty: it is the one that began the call."""
     flow: Flow
     """The way its answers go."""
     answer: bytes = b""
@@ -110,6 +114,7 @@ class _OnlyRecord(msgspec.Struct, array_like=True):
     record: CallRecord
 
 
+_OF_BODY = (b"content-length:", b"content-type:", b"l:", b"c:")
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -143,12 +148,28 @@ def _old_record(row: bytes) -> SavedCall | CallRecord:
 
 
 def head_of(request: Request) -> bytes:
-    """Return a request without its body: enough to answer it."""
-    if not request.body:
-        return request.encode()
-    head = Request(request.method, request.uri, list(request.headers))
-    head.remove("Content-Type")
-    return head.encode()
+    """Return what it takes to answer a request: its headers, most cheaply as they came.
+
+    Credentials stay out: they are long, and nothing for a disk.
+    """
+    text = request.text
+    if not text:
+        headers = [header for header in request.headers if header[0] != "Authorization"]
+        return Request(request.method, request.uri, headers).encode()
+    start = text.find("\r\nAuthorization:")
+    if start >= 0:
+        text = text[:start] + text[text.index("\r\n", start + 2) :]
+    return text.encode()
+
+
+def read_head(head: bytes, flow: Flow) -> Request:
+    """Read what `head_of` returned, of a request that is answered on `flow`; its body is empty."""
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(_OF_BODY)]
+    request = parse(b"\r\n".join(lines))
+    if not isinstance(request, Request):
+        raise RemoteError(400, "a response was saved as a request")
+    note_source(request, flow)
+    return request
 
 
 def _readable(value: Any) -> Any:

@@ -39,7 +39,7 @@ def row_of(call: Savable) -> bytes:
             caller.head,
             caller.invite.flow,
             dialog.local_tag,
-            _leg(caller, caller.head) if answered else None,
+            _leg(caller) if answered else None,
             _leg(callee) if callee is not None else None,
             tuple([_branch(one) for one in call.branches if one.sent]) if callee is None else (),
             call.media.save() if answered else None,
@@ -51,7 +51,7 @@ def _branch(branch: Branch) -> SavedBranch:
     return SavedBranch(branch.extension, branch.flow, branch.sent)
 
 
-def _leg(leg: Leg, head: bytes = b"") -> SavedLeg:
+def _leg(leg: Leg) -> SavedLeg:
     dialog = leg.dialog
     if dialog is None:
         raise AssertionError("a leg that is saved has a dialog")
@@ -73,18 +73,18 @@ def _leg(leg: Leg, head: bytes = b"") -> SavedLeg:
         acknowledged,
         bool(acknowledged and leg.acks[acknowledged].body),
         leg.awaits,
-        _invite(leg, head),
+        _invite(leg),
         leg.srtp,
         leg.asked_for_srtp,
         leg.keys,
     )
 
 
-def _invite(leg: Leg, head: bytes) -> SavedInvite | None:
+def _invite(leg: Leg) -> SavedInvite | None:
     if leg.invited is not None:
         return SavedInvite(head_of(leg.invited.request), leg.invited.flow)
     if leg.answered is None:
         return None
     tx, since = leg.answered
-    request = head if head and not tx.request.to.tag else head_of(tx.request)
+    request = head_of(tx.request) if tx.request.to.tag else b""
     return SavedInvite(request, tx.flow, tx.last, since)
