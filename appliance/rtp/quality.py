@@ -192,7 +192,8 @@ def _measured(
 ) -> tuple[str, float | None, float | None]:
     """Return the best source with its loss and jitter."""
     sampled, reception = stream.sampled, stream.reception
-    if reception.expected * 2 >= packets:
+    # What we saw of it and not all its packets: after a restart of ours neither reaches back.
+    if reception.expected * 2 >= (sampled.expected or packets):
         if recent:
             return "rtcp", reception.recent_loss, reception.jitter
         return "rtcp", reception.loss, reception.average_jitter

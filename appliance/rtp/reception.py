@@ -116,16 +116,15 @@ class Reception:
         return self._way_sum / self._ways if self._ways else None
 
     def _begin(self, report: ReceptionReport, first: int | None) -> bool:
-        """Take the first report on a stream: it speaks for all since the stream's begin."""
-        span = None
-        if first is not None:
-            span = (report.highest - first & 0xFFFF) + 1
-        elif self.sender is not None and self.sender.ssrc == report.ssrc:
-            span = self.sender.packets
+        """Take the first report on a stream: it speaks for all since `first`."""
         self._highest, self._reported = report.highest, report.lost
-        if not span or span >= 0x8000:
+        span = 0 if first is None else (report.highest - first & 0xFFFF) + 1
+        if not 0 < span < 0x8000:
             return False
-        self._add(span, min(report.lost, span))
+        lately = report.fraction * span
+        # Where the stream began before we looked, its sum of losses speaks for more than `span`.
+        is_whole = abs(report.lost - lately) <= 2 + span / 128
+        self._add(span, min(report.lost if is_whole else round(lately), span))
         return True
 
     def _go_on(self, report: ReceptionReport) -> bool:

@@ -17,7 +17,7 @@ from tests.media.secure_phone import SecurePhone, fresh_keys, protected_rtcp
 from tests.rtp.reports import receiver_report, sender_report
 
 LOST = {number for number in range(1, 401) if number % 10 == 5}
-REPORT = receiver_report(0x1234, highest=400, lost=100, jitter=80)
+REPORT = receiver_report(0x1234, highest=400, fraction=0.25, lost=100, jitter=80)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_change_of_keys_changes_nothing(
     a, b = secure
     stream = RelayedStream(loop, relay(a.side(), b.side()))
     talk(loop, a, range(1, 201))
-    b.report_clear(receiver_report(0x1234, highest=200, lost=20))
+    b.report_clear(receiver_report(0x1234, highest=200, fraction=0.1, lost=20))
     settle(loop)
     fresh = SecurePhone(fresh_keys(), a.sends)
     changed = b.side(receives=fresh.sends)
@@ -202,7 +202,7 @@ def test_what_the_kernel_copies_is_read(
     for number in range(1, 2001):
         if number % 64 < 4:
             stream.quality.watches[0].copied(rtp(number), number / 50)
-    report = receiver_report(0x1234, highest=2000, lost=100)
+    report = receiver_report(0x1234, highest=2000, fraction=0.05, lost=100)
     carried = MediaCounters(packets=2000, octets=344_000)
     seen = stream.quality.told(0, carried).quality
     stream.quality.watches[1].copied(protected_rtcp(b.sender, report), 40.0)

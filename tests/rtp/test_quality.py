@@ -240,6 +240,7 @@ class Call:
         self.observer = Observer(SessionQuality())
         self.first = self.sender.sequence
         self.got = 0
+        self.before = (0, 0)
 
     def talk(self, seconds: float = 5.0) -> None:
         here = list(self.network.carry(self.sender.talk(seconds)))
@@ -247,9 +248,13 @@ class Call:
         self.got += len(list(self.beyond.carry(iter(here))))
 
     def report(self, late: float = 0.0, **more: float) -> None:
-        highest = self.sender.sequence - 1
-        lost = highest - self.first + 1 - self.got
-        data = receiver_report(0x1234, highest=highest, lost=lost, **more)
+        sent = self.sender.sequence - self.first
+        lost = sent - self.got
+        then, before = self.before
+        fraction = max(lost - before, 0) / (sent - then) if sent > then else 0.0
+        self.before = (sent, lost)
+        figures = {"highest": self.sender.sequence - 1, "lost": lost, "fraction": fraction}
+        data = receiver_report(0x1234, **figures, **more)
         self.observer.session.rtcp(B, data, self.sender.now + late)
 
     @property
@@ -276,6 +281,24 @@ def test_one_report_is_enough_for_a_short_call() -> None:
     call.report()
     assert call.quality.source == "rtcp"
     assert call.quality.loss == pytest.approx(1 - call.got / 300, abs=0.02)
+
+
+def test_who_looks_late_counts_no_loss_of_before() -> None:
+    """As after a restart of the media process: the phone's sum goes back to the call's begin."""
+    call = Call(Network(), beyond=0.3)
+    for _ in range(10):
+        call.talk()
+        call.report()
+    call.observer.session = SessionQuality()
+    call.observer.packets = call.observer.octets = 0
+    call.beyond = Network()
+    for _ in range(3):
+        call.talk()
+        call.report()
+    assert (call.quality.source, call.quality.loss) == ("rtcp", 0)
+    all_packets = call.observer.packets + 2500
+    quality = call.observer.session.report(0, all_packets, 172 * all_packets)
+    assert quality is not None and quality.source == "rtcp"
 
 
 def test_missing_reports_leave_no_gap() -> None:
@@ -331,7 +354,8 @@ def test_reports_follow_another_source() -> None:
     call.sender.ssrc, call.sender.sequence = 0x5678, 300
     for number in range(3):
         call.talk()
-        data = receiver_report(0x5678, highest=call.sender.sequence - 1, lost=25 * (number + 1))
+        figures = {"highest": call.sender.sequence - 1, "lost": 25 * (number + 1), "fraction": 0.1}
+        data = receiver_report(0x5678, **figures)
         call.observer.session.rtcp(B, data, call.sender.now)
     assert call.quality.loss == pytest.approx(75 / 1500, abs=0.004)
 
