@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 from appliance.bundle import Bundle, Credential, Monitoring, Policies, Site, User, Zone
 from appliance.call.actions import (
     Action,
@@ -17,6 +19,7 @@ from appliance.call.actions import (
     SaveRecord,
     Send,
 )
+from appliance.call.call import Call
 from appliance.call.events import RelayEnded, ZoneAnswer
 from appliance.call.record import CallRecord, MediaCounters
 from appliance.core import Core
@@ -110,6 +113,7 @@ class Bench:
     def start(self, restored: Restored) -> None:
         """Begin a core, which finds what another one has left."""
         self.cores += 1
+        self.calls: WeakSet[Call] = WeakSet()
         self.core = Core(
             Settings(),
             CountedIdentifiers("h" if self.cores == 1 else f"h{self.cores}-"),
@@ -212,6 +216,7 @@ class Bench:
                 self.records[action.record.id] = action.record
                 self.saved_calls.pop(action.record.id, None)
             elif isinstance(action, SaveCall):
+                self.calls.update(self.core.switchboard.calls.values())
                 self.saved_calls[action.call_id] = action.row
             elif isinstance(action, SaveBinding):
                 self.saved_bindings[action.aor, action.contact] = action.row
@@ -257,6 +262,7 @@ class Bench:
         assert not len(board._context.legs)
         assert not board._ringing
         assert not board._callers
+        assert not len(self.calls), "a reference holds a call that is over: memory grows"
         assert len(board.reach) == 0
 
 

@@ -9,6 +9,7 @@ import msgspec
 from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
 from appliance.call.leg import SDP, Leg, LegOwner
+from appliance.call.over import OVER
 from appliance.call.steps import Target
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog
 from appliance.sip.matching import ClientTransaction
@@ -112,8 +113,15 @@ class Branch(Leg):
             return
         self._cancelled = True
         self.alive = False
-        if self._tx is not None:
-            self._tx.cancel(now, [("Reason", reason)] if reason else [])
+        tx, self._tx = self._tx, None
+        if tx is not None:
+            tx.cancel(now, [("Reason", reason)] if reason else [])
+
+    def close(self) -> None:
+        """Forget everything, the call and the transaction of the INVITE too."""
+        self.call = OVER
+        self._tx = None
+        super().close()
 
     def response(self, tx: ClientTransaction, response: Response, now: float) -> None:
         """Take a response of the phone."""
@@ -205,9 +213,10 @@ class Branch(Leg):
 
     def _over(self, status: int, now: float) -> None:
         was_alive, self.alive = self.alive, False
+        call = self.call
         self.close()
         if was_alive:
-            self.call.declined(self, status, now)
+            call.declined(self, status, now)
 
     def _new_dialog(self, response: Response) -> Dialog:
         if self._request is None:

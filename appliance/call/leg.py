@@ -9,6 +9,7 @@ from zlib import crc32
 from appliance.bundle import SrtpPolicy
 from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
+from appliance.call.over import OVER
 from appliance.call.reach import is_gone
 from appliance.call.session_timer import SessionTimer
 from appliance.sdp.session import Session
@@ -122,9 +123,11 @@ class Leg:
         self.owner.received(self, request, tx, now)
 
     def close(self) -> None:
-        """Forget the dialog and every timer; nothing more is sent by itself."""
+        """Forget the dialog, every timer and the call; nothing more is sent by itself."""
         self.ended = True
-        self.timer.stop()
+        self.owner = OVER
+        self.on_ack = None
+        self.timer.close()
         self._stop_retransmitting()
         self.context.reach.leave(self)
         if self.dialog is not None:

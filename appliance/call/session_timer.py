@@ -141,10 +141,15 @@ class SessionTimer:
         self._rearm(max(state.due + offset, now + grace), fire)
 
     def stop(self) -> None:
-        """Forget the session; the call is over."""
+        """Forget what comes next."""
         if self._fire is not None:
             self._fire.cancel()
             self._fire = None
+
+    def close(self) -> None:
+        """Stop for good and let go of the leg."""
+        self.stop()
+        self._refresh = self._lapsed = _nothing
 
     def _arm(self, *, refreshing: bool, now: float) -> None:
         self.refreshing = refreshing
@@ -157,3 +162,7 @@ class SessionTimer:
     def _rearm(self, when: float, fire: Callable[[float], None]) -> None:
         self.stop()
         self._fire = self._timers.arm(when, fire)
+
+
+def _nothing(now: float) -> None:
+    """Do what a session timer of an ended leg does."""
