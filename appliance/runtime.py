@@ -19,6 +19,7 @@ from appliance.adapters.ipc import IpcPeer
 from appliance.adapters.journal import Journal
 from appliance.adapters.store import Store
 from appliance.bundle import BUNDLE_LIMIT, Bundle, decode
+from appliance.bundle.dscp import in_force
 from appliance.call.actions import (
     Action,
     Close,
@@ -313,6 +314,10 @@ class Runtime:
         }
 
 
+    async def _qos(self, arguments: dict[str, Any]) -> Any:
+        return in_force(self._bundle)
+
+
 class _Limited(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=LARGEST_LIST)] = 100
 
@@ -339,6 +344,7 @@ COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
     "mode.history": Runtime._history,
     "bundle.apply": Runtime._apply_file,
     "bundle.info": Runtime._bundle_info,
+    "qos": Runtime._qos,
 }
 """What is answered here; all other commands are the core's (`core.COMMANDS`)."""
 

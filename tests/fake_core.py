@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from appliance.bundle import decode
+from appliance.bundle.dscp import in_force
 from appliance.call.record import CallRecord
 from appliance.errors import LocalError, Unavailable
 
@@ -103,6 +104,7 @@ class FakeCore:
         self.away = False
         self.refusal = ""
         self.mode = "standby"
+        self.qos: Any = in_force(None)
         self.version: int | None = None
         self.waiting: list[CallRecord] = []
         self.done: list[CallRecord] = []
@@ -127,6 +129,8 @@ class FakeCore:
             return self.waiting[: arguments["limit"]]
         if name == "records.uploaded":
             return self._uploaded(set(arguments["ids"]))
+        if name == "qos":
+            return self.qos
         fixed = {"phones": PHONES, "calls": CALLS, "mode.history": HISTORY, "status": STATUS}
         if name == "zones":
             return STATUS["zones"]

@@ -56,6 +56,8 @@ STRATEGIES: Final[dict[str, tuple[DscpQueue, ...]]] = {
     ),
 }
 
+DEFAULT: Final = "12-queue"
+
 _TRAFFIC: Final[dict[Purpose, tuple[str, ...]]] = {
     "media": ("real-time telephony",),
     "signalling": ("signalling",),
@@ -104,6 +106,34 @@ class Class(msgspec.Struct, frozen=True):
     """The bundle has changed this row of the strategy."""
 
 
+class InForce(msgspec.Struct, frozen=True):
+    """The strategy that packets are marked by, as admins are shown it."""
+
+    strategy: str
+    classes: list[Class]
+    marks: Marks
+    uses: dict[Purpose, str]
+    """What of ours has which purpose."""
+    strange: list[str]
+    """Kinds of traffic that the bundle names and the strategy does not have: they mark nothing."""
+    bundle: int | None = None
+    """Version of the bundle that says so; None: there is none, and this is what holds until then.
+    """
+
+
+def in_force(bundle: Bundle | None) -> InForce:
+    """Return what this bundle wants, or what holds without one."""
+    if bundle is None:
+        rows, strategy = STRATEGIES[DEFAULT], DEFAULT
+        return InForce(strategy, _classes(rows, rows), Marks(), dict(USES), [])
+    strategy = bundle.policies.dscp_strategy
+    standard = STRATEGIES[strategy]
+    known = {plain(row.traffic) for row in standard}
+    strange = [row.traffic for row in bundle.dscp if plain(row.traffic) not in known]
+    shown = _classes(table(bundle), standard)
+    return InForce(strategy, shown, marks(bundle), dict(USES), strange, bundle.version)
+
+
 def table(bundle: Bundle) -> tuple[DscpQueue, ...]:
     """Return the strategy's rows with the bundle's in place of those they name."""
     own = {plain(row.traffic): row for row in bundle.dscp}
@@ -118,24 +148,6 @@ def marks(bundle: Bundle) -> Marks:
     """Return what the bundle wants our packets marked with."""
     values = {plain(row.traffic): row.value for row in table(bundle)}
     return Marks(**{purpose: values[_row_of(purpose, values)] for purpose in PURPOSES})
-
-
-def classes(bundle: Bundle) -> list[Class]:
-    """Return the table in force, each row with what of ours uses it."""
-    rows, standard = table(bundle), STRATEGIES[bundle.policies.dscp_strategy]
-    names = {plain(row.traffic): row.value for row in rows}
-    used = {purpose: _row_of(purpose, names) for purpose in PURPOSES}
-    return [
-        Class(
-            row.traffic,
-            row.name,
-            row.value,
-            tuple(purpose for purpose, name in used.items() if name == plain(row.traffic)),
-            mismatch(row),
-            row != before,
-        )
-        for row, before in zip(rows, standard, strict=True)
-    ]
 
 
 def mismatch(row: DscpQueue) -> str:
@@ -157,3 +169,19 @@ def plain(traffic: str) -> str:
 
 def _row_of(purpose: Purpose, rows: dict[str, int]) -> str:
     return next(name for wanted in _TRAFFIC[purpose] if (name := plain(wanted)) in rows)
+
+
+def _classes(rows: tuple[DscpQueue, ...], standard: tuple[DscpQueue, ...]) -> list[Class]:
+    values = {plain(row.traffic): row.value for row in rows}
+    used = {purpose: _row_of(purpose, values) for purpose in PURPOSES}
+    return [
+        Class(
+            row.traffic,
+            row.name,
+            row.value,
+            tuple(purpose for purpose, name in used.items() if name == plain(row.traffic)),
+            mismatch(row),
+            row != before,
+        )
+        for row, before in zip(rows, standard, strict=True)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import msgspec
 from appliance.bundle import BUNDLE_LIMIT
 from appliance.call.record import CallRecord
 from appliance.errors import LocalError, Unavailable
+from appliance.marking import MANAGEMENT
 from appliance.settings import Settings
 
 BUNDLE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=10, sock_connect=10, sock_read=30)
@@ -106,7 +108,8 @@ class CloudClient:
         body: bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            connector = aiohttp.TCPConnector(socket_factory=_marked_socket)
+            self._session = aiohttp.ClientSession(connector=connector)
         try:
             # A redirect would carry our token to wherever it points.
             async with self._session.request(
@@ -122,6 +125,13 @@ class CloudClient:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             where = urlsplit(url).netloc
             raise Unavailable(f"cloud at {where}: {_cause(error)}") from error
+
+
+def _marked_socket(place: aiohttp.connector.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = place
+    made = socket.socket(family, kind, protocol)
+    MANAGEMENT.mark(made)
+    return made
 
 
 def _checked(url: str) -> str:

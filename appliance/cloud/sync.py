@@ -17,9 +17,11 @@ from collections.abc import Callable
 import msgspec
 
 from appliance.bundle import Bundle, BundleError, Problem, decode
+from appliance.bundle.dscp import marks
 from appliance.cloud.client import CloudClient
 from appliance.errors import LocalError, Unavailable
 from appliance.files import write_durably
+from appliance.marking import MANAGEMENT
 from appliance.ports import Commands
 from appliance.settings import Settings
 
@@ -227,6 +229,7 @@ class BundleSync:
         return ""
 
     def _describe(self, bundle: Bundle, stored_at: float) -> None:
+        MANAGEMENT.change(marks(bundle).management)
         self.state.site = bundle.site.id
         self.state.version = bundle.version
         self.state.issued = bundle.issued

@@ -63,6 +63,7 @@ class Api:
             web.get(f"{PREFIX}/bundle", self.get_bundle),
             web.post(f"{PREFIX}/bundle", self.post_bundle),
             web.post(f"{PREFIX}/sync", self.post_sync),
+            web.get(f"{PREFIX}/qos", self.get_qos),
         ]
 
     async def get_status(self, request: web.Request) -> web.Response:
@@ -136,6 +137,10 @@ class Api:
         """Pull from the cloud now, even a bundle that was refused before."""
         fresh = await self._bundles.pull(again=True)
         return _json({"applied": fresh, "stored": self._bundles.state})
+
+    async def get_qos(self, request: web.Request) -> web.Response:
+        """Tell which DSCP marks packets carry, and by which strategy."""
+        return _json(await self._ask("qos"))
 
     async def _ask(self, command: str, **arguments: Any) -> Any:
         async with asyncio.timeout(ANSWER_TIMEOUT):

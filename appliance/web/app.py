@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,12 +10,15 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from appliance.errors import Unavailable
+from appliance.marking import MANAGEMENT
 from appliance.web.api import BODY_LIMIT, Api
 from appliance.web.auth import require_token
 from appliance.web.problems import tell_problems
 
 KEEPALIVE = 30.0
 """Seconds an idle connection is kept."""
+BACKLOG = 128
+"""Connections the kernel holds for us; people and their scripts are few."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Server": "Holdfast",
@@ -49,14 +53,31 @@ async def serving(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, address, port, ssl_context=tls, reuse_address=True)
         try:
-            await site.start()
+            for listener in _listen(address, port):
+                await web.SockSite(runner, listener, ssl_context=tls).start()
         except OSError as error:
             raise Unavailable(f"{address} port {port}: {error.strerror}") from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def _listen(address: str, port: int) -> list[socket.socket]:
+    """Open a socket for each address that a name or nothing stands for; raises OSError."""
+    flags = socket.AI_PASSIVE
+    found = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM, flags=flags)
+    opened: list[socket.socket] = []
+    try:
+        for family, _, _, _, place in dict.fromkeys(found):
+            listener = socket.create_server(place, family=family, backlog=BACKLOG)
+            opened.append(listener)
+            MANAGEMENT.mark(listener)
+    except OSError:
+        for listener in opened:
+            listener.close()
+        raise
+    return opened
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

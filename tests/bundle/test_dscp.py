@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from appliance.bundle import Bundle, BundleError, decode
-from appliance.bundle.dscp import STRATEGIES, Marks, classes, marks, table
+from appliance.bundle.dscp import STRATEGIES, Marks, in_force, marks, table
 
 SITE = {"id": "s", "name": "S", "code": "821", "domain": "d.example", "realm": "d.example"}
 
@@ -82,7 +82,10 @@ def test_other_rows_stay_and_a_strange_one_marks_nothing() -> None:
 
 
 def test_what_admins_are_shown() -> None:
-    rows = {row.traffic: row for row in classes(bundle("4-queue", ("transactional", "AF41", 26)))}
+    shown = in_force(bundle("4-queue", ("transactional", "AF41", 26), ("odd", "EF", 46)))
+    assert (shown.strategy, shown.bundle, shown.strange) == ("4-queue", 1, ["odd"])
+    assert shown.marks == Marks(46, 24, 26)
+    rows = {row.traffic: row for row in shown.classes}
     wrong = rows["transactional"]
     assert wrong.purposes == ("management",) and wrong.changed
     assert wrong.mismatch == "`AF41` is 34, not 26 (AF31)"
@@ -92,7 +95,17 @@ def test_what_admins_are_shown() -> None:
 
 def test_every_name_of_a_strategy_fits_its_number() -> None:
     for strategy in STRATEGIES:
-        assert not any(row.mismatch or row.changed for row in classes(bundle(strategy)))
+        assert not any(row.mismatch or row.changed for row in in_force(bundle(strategy)).classes)
+
+
+def test_without_a_bundle_the_default_is_shown() -> None:
+    shown, default = in_force(None), in_force(bundle())
+    assert shown.bundle is None
+    assert (shown.strategy, shown.classes, shown.marks) == (
+        default.strategy,
+        default.classes,
+        default.marks,
+    )
 
 
 def test_one_row_for_each_kind_of_traffic_whatever_it_is_called() -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from appliance.bundle import Problem
+from appliance.bundle.dscp import Class, InForce
 from appliance.call.record import CallRecord, MediaCounters, MediaQuality
 from appliance.cloud.records import UploadState
 from appliance.cloud.sync import SyncState
@@ -43,6 +44,8 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Record", CallRecord, {"uploaded"}),
         ("Counters", MediaCounters, set()),
         ("Quality", MediaQuality, set()),
+        ("Qos", InForce, set()),
+        ("QosClass", Class, set()),
     ],
 )
 def test_structures_are_documented_field_by_field(
