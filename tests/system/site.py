@@ -71,6 +71,7 @@ class System:
         phones: int,
         monitoring: dict[str, Any] | None = None,
         policies: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.cloud_data, self.data, self.sockets = (
@@ -80,6 +81,7 @@ class System:
         )
         for place in (self.cloud_data, self.data, self.sockets):
             place.mkdir(parents=True)
+        self._more = settings or {}
         self._site = folder / "site.json"
         self._site.write_text(json.dumps(bundle(monitoring or QUICK, policies or {})))
         self.network = Network(phones)
@@ -129,6 +131,7 @@ class System:
             "cloud_site": access["site"],
             "cloud_token": access["site_token"],
             "cloud_pull_interval": 2.0,
+            **self._more,
         }
         lines = (f"{key} = {json.dumps(value)}" for key, value in settings.items())
         self.settings = self.folder / "holdfast.toml"
@@ -191,6 +194,14 @@ class System:
         """Kill a process of the appliance without a word."""
         for pid in self.processes(name):
             os.kill(pid, signal.SIGKILL)
+
+    def waited(self, name: str) -> float:
+        """Give the seconds that a process wanted to run and other work of the machine did."""
+        delays = [
+            int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+            for pid in self.processes(name)
+        ]
+        return sum(delays) / 1e9
 
     def evidence(self) -> str:
         """Give the end of the appliance's and the cloud's log."""
