@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from appliance.rtp.e_model import NARROWBAND, speech_quality
 from tests.system import bad_line
 from tests.system.baresip import Baresip
 from tests.system.network import APPLIANCE, Host
@@ -18,6 +19,8 @@ from tests.system.test_outage import hang_up
 from tests.system.waiting import until
 
 DELAY, JITTER, LOSS = 0.08, 0.01, 0.06
+LEAST_JITTER = 0.004
+"""The line alone makes 6.7 ms, a third of its range; phones that are busy make more."""
 TALK = 1100
 """Packets each way: 22 s, four reports."""
 
@@ -93,8 +96,9 @@ def show(what: str, quality: dict[str, Any], judge: Stream) -> None:
     print(f"{what}: {quality}; tshark: {judge}")
 
 
-def test_the_record_says_what_the_line_did(site: System) -> None:
-    good, bad = phone(site, 0), phone(site, 1)
+@pytest.mark.parametrize("keys", ["", ";mediaenc=srtp-mand"], ids=["RTP", "SRTP"])
+def test_the_record_says_what_the_line_did(site: System, keys: str) -> None:
+    good, bad = phone(site, 0, keys), phone(site, 1, keys)
     at_good, at_bad = listen(good.host, site.folder), listen(bad.host, site.folder)
     live = conversation(site, good, bad)
     hang_up(good, bad)
@@ -106,13 +110,18 @@ def test_the_record_says_what_the_line_did(site: System) -> None:
         assert (quality["source"], quality["codec"]) == ("rtcp", "PCMU")
         assert quality["loss"] == pytest.approx(judge.loss, abs=0.02)
         assert 0.02 < quality["loss"] < 0.12 and quality["loss_max"] >= quality["loss"]
-        assert quality["jitter"] == pytest.approx(judge.jitter, rel=0.6)
-        assert quality["bitrate"] == pytest.approx(68_800, rel=0.05)
-        assert 3.0 < quality["mos"] < 4.1
+        assert LEAST_JITTER < quality["jitter"] < 2 * judge.jitter + 0.005
+        assert 68_000 < quality["bitrate"] < 74_000
         assert live[leg]["quality"]["mos"] is not None
     far, near = (record[leg]["quality"]["delay"] for leg in ("from_callee", "from_caller"))
-    assert 2 * DELAY < far < 2 * DELAY + 4 * JITTER + 0.05
+    # The line is late by more than it should where the machine is busy.
+    assert 2 * DELAY < far < 2 * DELAY + 4 * JITTER + 0.2
     assert near < 0.05
+    mouth_to_ear = (far + near) / 2 + 0.05
+    for leg, judge in (("from_callee", to_good), ("from_caller", to_bad)):
+        expected = speech_quality(NARROWBAND, 0, 25.1, judge.loss, mouth_to_ear)
+        assert record[leg]["quality"]["mos"] == pytest.approx(expected, abs=0.2)
+        assert record[leg]["quality"]["mos"] < 4.0
 
 
 def test_without_rtcp_the_headers_tell(site: System) -> None:
@@ -130,7 +139,7 @@ def test_without_rtcp_the_headers_tell(site: System) -> None:
     show("from_callee", quality, judge)
     assert (quality["source"], quality["codec"]) == ("headers", "PCMU")
     assert quality["loss"] == pytest.approx(judge.loss, abs=0.06)
-    assert quality["jitter"] == pytest.approx(judge.jitter, rel=0.6)
+    assert LEAST_JITTER < quality["jitter"] < 2 * judge.jitter + 0.005
     assert quality["mos"] is not None and quality["mos"] < 4.3
     near = record["from_caller"]["quality"]
     assert (near["source"], near["loss"]) == ("headers", pytest.approx(0, abs=0.01))
