@@ -32,6 +32,8 @@ from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
 from appliance.sip.timers import TimerQueue
 from appliance.sip.validate import check_request, check_response
+from sdg.group import Groups
+from sdg.turns import Turns
 
 Answer = tuple[Any, list[Action]]
 
@@ -54,6 +56,7 @@ class Core:
         emit = self._emit
         self.timers = TimerQueue()
         self.transactions = Transactions(self.timers, self._send, identifiers)
+        self._turns = Turns()
         self.survival: Survival | None = None
         self.zones: Zones | None = None
         self.switchboard = Switchboard(
@@ -128,7 +131,8 @@ class Core:
         if self.survival is None:
             raise LocalError("a bundle without zones cannot be served")
         first = self.switchboard.site is None
-        self.switchboard.apply(Site(bundle, self.survival), now)
+        groups = Groups(bundle, self._turns, self.switchboard.presence)
+        self.switchboard.apply(Site(bundle, self.survival), groups, now)
         if first:
             self._restore(now)
         return self._take()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from appliance.bundle.dscp import STRATEGIES, mismatch, plain
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
+from appliance.bundle.rules.ways import dead_ends
 
 
 def warnings(bundle: Bundle) -> list[Problem]:
@@ -16,6 +17,7 @@ def warnings(bundle: Bundle) -> list[Problem]:
         *_forwarding_to_oneself(bundle),
         *_hidden(bundle),
         *_hashes(bundle),
+        *dead_ends(bundle),
     ]
 
 

@@ -22,6 +22,7 @@ from appliance.bundle.values import (
     Hex32,
     Hex64,
     Host,
+    ICalendar,
     Identifier,
     Key,
     Language,
@@ -158,6 +159,22 @@ class Window(_Part, frozen=True, kw_only=True):
     """Later than `opens`; a night is two windows."""
 
 
+class Opening(_Part, frozen=True, kw_only=True):
+    """One time of a special day."""
+
+    opens: OpeningTime
+    closes: ClosingTime
+    """Later than `opens`."""
+
+
+class SpecialDay(_Part, frozen=True, kw_only=True):
+    """A day that is unlike others, whatever holidays and calendar say (D7)."""
+
+    day: Day
+    openings: tuple[Opening, ...] = ()
+    """Empty: closed all day."""
+
+
 class Hours(_Part, frozen=True, kw_only=True):
     """Opening hours in a time zone, with holidays (D7)."""
 
@@ -166,6 +183,10 @@ class Hours(_Part, frozen=True, kw_only=True):
     """IANA name, like Europe/Zurich."""
     windows: tuple[Window, ...]
     holidays: tuple[Day, ...] = ()
+    calendar: ICalendar = ""
+    """Further closing times as iCalendar (RFC 5545); what recurs is followed until 2060."""
+    exceptions: tuple[SpecialDay, ...] = ()
+    """Days that are unlike others; they win over windows, holidays and calendar."""
 
 
 class Prompt(_Part, frozen=True, kw_only=True):
@@ -190,24 +211,48 @@ class Group(_Part, frozen=True, kw_only=True):
     name: Name
     extension: Extension
     numbers: tuple[Number, ...] = ()
-    kind: Literal["members", "menu", "number", "prompt"] = "members"
+    stands_in_for: Literal["", "call_queue", "auto_receptionist", "shared_line"] = ""
+    """What the cloud has under this extension and these numbers; shown to admins."""
+    kind: Literal["user", "members", "menu", "number", "group", "prompt"] = "members"
+    target: Target | None = None
+    """Extension of the user or group where a group of that kind leads; after a prompt: go there."""
     members: tuple[Identifier, ...] = ()
     """Ids of the users that ring, in their order."""
     strategy: Literal["simultaneous", "sequential", "round_robin", "longest_idle"] = "simultaneous"
-    ring_time: Seconds = 20.0
+    ring_time: Annotated[float, Meta(ge=1, le=600)] = 20.0
     """How long a member rings, seconds."""
+    rounds: Annotated[int, Meta(ge=1, le=10)] = 1
+    """How often all members are tried."""
+    ring_limit: Annotated[float, Meta(ge=1, le=3600)] = 300.0
+    """How long a caller rings altogether, over all members and rounds, seconds."""
+    hears: Identifier = "ring-back"
+    """What callers hear while it rings: `ring-back`, `music`, or the id of a prompt, repeated."""
     keys: dict[Key, Target] = {}
     """Menu: key to the extension it leads to."""
+    dial_extension: bool = False
+    """Menu: callers may dial any extension of the site."""
+    names_key: Key | None = None
+    """Menu: the key that lets callers find a user by spelling a name; None: they may not."""
+    key_time: Annotated[float, Meta(ge=1, le=60)] = 5.0
+    """Menu: seconds to wait for a key when the prompt has ended."""
+    retries: Annotated[int, Meta(ge=0, le=9)] = 2
+    """Menu: how often it is said again after no key or a wrong one."""
     number: Number | None = None
     """Where a group of the kind `number` leads."""
     prompt: Identifier | None = None
-    """Id in `prompts`."""
+    """Id in `prompts`: what a menu or a prompt says, and what callers hear before it rings."""
     hours: Identifier | None = None
     """Id in `hours`; None: always open."""
-    closed: Extension | None = None
+    closed: Target | None = None
     """Where callers go outside `hours`."""
-    overflow: Extension | None = None
-    """Where callers go whom nobody answered."""
+    no_answer: Target | None = None
+    """Where callers go whom nobody answered, or who pressed no key; None: `overflow`."""
+    busy: Target | None = None
+    """Where callers go when everybody is on another call; None: `overflow`."""
+    empty: Target | None = None
+    """Where callers go when nobody has a phone here now; None: `overflow`."""
+    overflow: Target | None = None
+    """Where callers go in every case that has no place of its own, but not when it is closed."""
 
 
 class Sbc(_Part, frozen=True, kw_only=True):

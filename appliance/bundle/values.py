@@ -130,6 +130,9 @@ Language = Annotated[
 Audio = Annotated[
     bytes, Meta(max_length=16 << 20, description="a WAV file of at most 16 MB, in base64")
 ]
+ICalendar = Annotated[
+    str, Meta(max_length=131_072, description="an iCalendar of at most 131,072 characters")
+]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}" + _END, description="an ISO 3166 code like US")]
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port, 1 to 65535")]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000, description="a number of seconds, 0 or more")]

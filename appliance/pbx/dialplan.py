@@ -66,6 +66,8 @@ class DialPlan:
             return found
         if not dialled:
             return Nowhere(484, "no number was dialled")
+        if dialled.startswith("+"):
+            return Nowhere(480, f"{dialled[:40]} is outside, and no trunk leads there")
         return Nowhere(404, f"{dialled[:40]} is not in the dial plan of this site")
 
     def _own(self, dialled: str) -> Destination | None:

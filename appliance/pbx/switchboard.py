@@ -16,15 +16,16 @@ from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
 from appliance.call.record import CallRecord, begun
 from appliance.call.saved import SavedCall
-from appliance.call.steps import Plan, Reject, Target
+from appliance.call.steps import Plan, Reject
 from appliance.errors import RemoteError
-from appliance.pbx import user as user_destination
 from appliance.pbx.access import ACCESS, misplaced
 from appliance.pbx.authentication import Authentication
-from appliance.pbx.dialplan import Destination, DialPlan, Emergency, Nowhere, ToGroup, ToUser
+from appliance.pbx.destinations import Destinations, GroupPlans, rejected
+from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
 from appliance.pbx.guard import Guard
 from appliance.pbx.location import Location
+from appliance.pbx.presence import Presence
 from appliance.pbx.registrar import Registrar
 from appliance.pbx.returning import flow_of
 from appliance.pbx.stateless import abilities, refusal, stateless_tag, unserved
@@ -68,6 +69,7 @@ class Switchboard:
         self.site: Site | None = None
         self.reach = Reach(timers, self._find_phone)
         self.location = Location(timers, emit, self.reach.returned)
+        self.presence = Presence(self.location)
         self.guard = Guard(emit)
         self.calls: dict[str, Call] = {}
         self._ringing: dict[ServerTransaction, Call] = {}
@@ -82,6 +84,7 @@ class Switchboard:
         key = (identifiers.token() + identifiers.token()).encode()[:32]
         self._nonces = Nonces(key)
         self._context: CallContext | None = None
+        self._destinations: Destinations | None = None
         self._authentication: Authentication | None = None
         self._registrar: Registrar | None = None
         self._straight: StraightRegistrar | None = None
@@ -89,7 +92,7 @@ class Switchboard:
 
     # -- the bundle ---------------------------------------------------------------------------
 
-    def apply(self, site: Site, now: float) -> None:
+    def apply(self, site: Site, groups: GroupPlans, now: float) -> None:
         """Serve this site from now on; calls under way keep what they began with."""
         self.site = site
         bundle = site.bundle
@@ -110,7 +113,11 @@ class Switchboard:
         self._authentication = Authentication(
             site.directory, bundle, self._nonces, self.guard, self._identifiers, self.location
         )
+        self._destinations = Destinations(
+            bundle, site.dialplan, self.presence, groups, self._wall, self._emit
+        )
         self.location.keep(user.id for user in bundle.users)
+        self.presence.keep(user.extension for user in bundle.users)
         self._registrar = Registrar(
             site.directory, bundle, self.location, self._authentication, self._emit
         )
@@ -133,6 +140,7 @@ class Switchboard:
         call = restored.take_up(self._context, saved, offset, now, self._over)
         if call is not None:
             self.calls[call.id] = call
+            self.presence.changed(call)
 
     def _find_phone(self, extension: str, flow: Flow, target: str) -> Flow | None:
         if self.site is None:
@@ -298,48 +306,28 @@ class Switchboard:
         self._ringing[tx] = call
         if flow.reliable:
             self._callers.setdefault(flow, {})[call.id] = call
-        plan = self._refusal(request, site) or self._plan(
-            site, caller, site.dialplan.find(dialled), flow
-        )
+        self.presence.changed(call)
+        plan = self._refusal(request, site) or self._plan(caller, dialled, flow, now)
         call.start(plan, now)
 
     def _refusal(self, request: Request, site: Site) -> Plan | None:
         """Return the plan of a call that cannot be tried at all; it leaves a record as well."""
         if request.max_forwards == 0:
-            return _rejected(Reject(483, "too many hops"))
+            return rejected(Reject(483, "too many hops"))
         busy = len(self.calls) - 1  # this one is among them
         if busy < site.bundle.policies.max_calls:
             return None
         self._emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
-        return _rejected(Reject(503, "every line is in use"))
+        return rejected(Reject(503, "every line is in use"))
 
-    def _plan(self, site: Site, caller: User, destination: Destination, flow: Flow) -> Plan:
-        if isinstance(destination, ToUser):
-            user = destination.user
-            targets = self._targets(user, flow)
-            return user_destination.plan(targets, site.bundle.policies.ring_time, user.name)
-        return _rejected(self._failure(caller, destination))
-
-    def _failure(self, caller: User, destination: Emergency | Nowhere | ToGroup) -> Reject:
-        if isinstance(destination, Nowhere):
-            return Reject(destination.status, destination.reason)
-        if isinstance(destination, ToGroup):
-            return Reject(480, f"group {destination.group.name} has nobody to answer here")
-        text = f"{caller.name} ({caller.extension}) dialled {destination.number}: no trunk here"
-        self._emit(Notice("alarm", "emergency.no_trunk", text))
-        return Reject(503, "no trunk to the emergency services")
-
-    def _targets(self, user: User, flow: Flow) -> tuple[Target, ...]:
-        """Return the user's phones, except the one that is calling."""
-        bindings = self.location.reachable(user.id)
-        return tuple(
-            Target(binding.target, binding.flow, user.extension)
-            for binding in bindings
-            if binding.flow != flow
-        )
+    def _plan(self, caller: User, dialled: str, flow: Flow, now: float) -> Plan:
+        if self._destinations is None:
+            raise AssertionError("there is no call before there is a site")
+        return self._destinations.plan(caller, dialled, flow, now)
 
     def _over(self, call: Call, finished: bool) -> None:
-        """Take a call's end; it is forgotten when its record is finished."""
+        """Take a call's answer or end; it is forgotten when its record is finished."""
+        self.presence.changed(call)
         if self._ringing.pop(call.caller.invite, None) is not None:
             self._forget_caller(call, call.caller.invite.flow)
         if finished:
@@ -393,7 +381,3 @@ class Switchboard:
     def ports_taken(self) -> int:
         """Return how many RTP ports are in use."""
         return len(self._ports)
-
-
-def _rejected(reject: Reject) -> Plan:
-    yield reject

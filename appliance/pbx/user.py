@@ -14,7 +14,7 @@ def plan(targets: tuple[Target, ...], ring_time: float, name: str) -> Plan:
     if outcome.word == "busy":
         yield Reject(486, f"{name} is busy")
     elif outcome.word == "no_answer":
-        yield Reject(480, f"{name} did not answer")
+        yield Reject(480, f"{name} did not answer", "no_answer")
     elif outcome.word == "rejected":
         yield Reject(603, f"{name} declined the call")
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
-from appliance.bundle.rules import cloud, groups, names, numbering, people, places, prompts
+from appliance.bundle.rules import cloud, groups, names, numbering, people, places, prompts, ways
 
 Rule = Callable[[Bundle], Iterator[Problem]]
 
@@ -33,11 +33,14 @@ RULES: tuple[Rule, ...] = (
     places.time_zones_exist,
     places.networks_are_networks,
     places.hours_can_be_kept,
+    places.exceptions_can_be_kept,
+    places.calendars_can_be_read,
     prompts.prompts_can_be_heard,
     groups.members_are_users,
     groups.kinds_have_what_they_need,
+    groups.kinds_lead_where_they_say,
     groups.references_exist,
     groups.targets_exist,
-    groups.nobody_goes_round,
+    ways.nobody_goes_round,
 )
 """In the order in which problems are told."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appliance.bundle.parts import Bundle, Group
+from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.names import extensions, repeated, rows
+from appliance.bundle.rules.ways import targets
+
+RING_BACK, MUSIC = "ring-back", "music"
+"""What `Group.hears` may be besides a prompt."""
 
 
 def members_are_users(bundle: Bundle) -> Iterator[Problem]:
@@ -25,12 +29,29 @@ def kinds_have_what_they_need(bundle: Bundle) -> Iterator[Problem]:
     for path, group in rows("groups", bundle.groups):
         if group.kind == "members" and not group.members:
             yield Problem(f"{path}.members", "empty; name somebody who answers")
-        if group.kind == "menu" and not group.keys:
+        if group.kind == "menu" and not (group.keys or group.dial_extension or group.names_key):
             yield Problem(f"{path}.keys", "empty; say where the keys of the menu lead")
+        if group.names_key is not None and group.names_key in group.keys:
+            text = f"`{group.names_key}` leads somewhere in `keys`; choose another key"
+            yield Problem(f"{path}.names_key", text)
         if group.kind == "number" and group.number is None:
             yield Problem(f"{path}.number", "missing; write the number this group leads to")
         if group.kind == "prompt" and group.prompt is None:
             yield Problem(f"{path}.prompt", "missing; name the prompt this group plays")
+
+
+def kinds_lead_where_they_say(bundle: Bundle) -> Iterator[Problem]:
+    """Refuse a group of the kind `user` or `group` that leads to none."""
+    users = {user.extension for user in bundle.users}
+    groups = {group.extension for group in bundle.groups}
+    for path, group in rows("groups", bundle.groups):
+        known = {"user": users, "group": groups}.get(group.kind)
+        if known is not None and group.target is None:
+            text = f"missing; write the extension of the {group.kind} this group leads to"
+            yield Problem(f"{path}.target", text)
+        elif known is not None and group.target not in known:
+            text = f"no {group.kind} has the extension `{group.target}`; mend it"
+            yield Problem(f"{path}.target", text)
 
 
 def references_exist(bundle: Bundle) -> Iterator[Problem]:
@@ -40,62 +61,27 @@ def references_exist(bundle: Bundle) -> Iterator[Problem]:
         if group.prompt is not None and group.prompt not in prompts:
             text = f"there is no prompt `{group.prompt}`; add it to `prompts`"
             yield Problem(f"{path}.prompt", text)
+        if group.hears not in (RING_BACK, MUSIC) and group.hears not in prompts:
+            text = (
+                f"there is no prompt `{group.hears}`; write {RING_BACK}, {MUSIC} or a prompt's id"
+            )
+            yield Problem(f"{path}.hears", text)
         if group.hours is not None and group.hours not in hours:
             yield Problem(f"{path}.hours", f"there are no hours `{group.hours}`; add them")
 
 
 def targets_exist(bundle: Bundle) -> Iterator[Problem]:
     """Refuse a target that could not be dialled."""
-    known = extensions(bundle)
+    known = extensions(bundle) | {alias for user in bundle.users for alias in user.aliases}
     known |= set(bundle.emergency_numbers)
     beginnings = _beginnings(bundle)
     for path, group in rows("groups", bundle.groups):
-        for below, target in _targets(path, group):
+        special = group.kind in ("user", "group")  # their own targets are another rule's matter
+        for below, target in targets(path, group):
+            if special and below == f"{path}.target":
+                continue
             if target not in known and not target.startswith(beginnings):
                 yield Problem(below, f"nothing has the extension `{target}`; lead somewhere else")
-
-
-def nobody_goes_round(bundle: Bundle) -> Iterator[Problem]:
-    """Refuse groups that hand a caller round in a circle without the caller choosing it."""
-    groups = {group.extension: (path, group) for path, group in rows("groups", bundle.groups)}
-    done: set[str] = set()
-    for extension in groups:
-        trail: list[str] = []
-        yield from _walk(extension, groups, trail, done)
-
-
-def _walk(
-    start: str, groups: dict[str, tuple[str, Group]], trail: list[str], done: set[str]
-) -> Iterator[Problem]:
-    """Follow every automatic way from a group, depth first, with a stack of our own."""
-    ways = [_ways(groups[start][1])] if start not in done else []
-    trail += [start] if ways else []
-    while ways:
-        field, target = next(ways[-1], ("", ""))
-        if target in trail:
-            path = groups[trail[-1]][0]
-            circle = " → ".join([*trail[trail.index(target) :], target])
-            yield Problem(f"{path}.{field}", f"callers go round: {circle}; lead them elsewhere")
-        elif target in groups and target not in done:
-            trail.append(target)
-            ways.append(_ways(groups[target][1]))
-        elif not field:
-            ways.pop()
-            done.add(trail.pop())
-
-
-def _ways(group: Group) -> Iterator[tuple[str, str]]:
-    if group.closed is not None:
-        yield "closed", group.closed
-    if group.overflow is not None:
-        yield "overflow", group.overflow
-
-
-def _targets(path: str, group: Group) -> Iterator[tuple[str, str]]:
-    for key, target in group.keys.items():
-        yield f"{path}.keys.{key}", target
-    for field, target in _ways(group):
-        yield f"{path}.{field}", target
 
 
 def _beginnings(bundle: Bundle) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from datetime import date
 from zoneinfo import ZoneInfo
 
+from appliance.bundle.calendar import closing_spans
 from appliance.bundle.parts import Bundle, Window
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.names import repeated, rows
+from appliance.errors import LocalError
 
 
 def time_zones_exist(bundle: Bundle) -> Iterator[Problem]:
@@ -45,6 +47,32 @@ def hours_can_be_kept(bundle: Bundle) -> Iterator[Problem]:
             if not _is_date(day):
                 text = f"`{day}` is not in the calendar; write a date like 2026-12-25"
                 yield Problem(f"{path}.holidays[{index}]", text)
+
+
+def exceptions_can_be_kept(bundle: Bundle) -> Iterator[Problem]:
+    """Refuse special days that are no dates, are there twice or never open when they say so."""
+    for path, hours in rows("hours", bundle.hours):
+        days = rows(f"{path}.exceptions", hours.exceptions)
+        for below, special in days:
+            if not _is_date(special.day):
+                text = f"`{special.day}` is not in the calendar; write a date like 2026-12-25"
+                yield Problem(f"{below}.day", text)
+            for at, opening in rows(f"{below}.openings", special.openings):
+                if opening.closes <= opening.opens:
+                    yield Problem(at, "closes before it opens; a night is two days")
+        yield from repeated(
+            [(f"{below}.day", special.day) for below, special in days], "a day is one exception"
+        )
+
+
+def calendars_can_be_read(bundle: Bundle) -> Iterator[Problem]:
+    """Refuse an iCalendar that cannot be read, or recurs without end."""
+    for path, hours in rows("hours", bundle.hours):
+        if hours.calendar and _is_time_zone(hours.time_zone):
+            try:
+                closing_spans(hours.calendar, hours.time_zone)
+            except LocalError as error:
+                yield Problem(f"{path}.calendar", str(error))
 
 
 def _is_time_zone(name: str) -> bool:

@@ -1,0 +1,68 @@
+"""Who can be rung now: phones, calls under way, and since when somebody is idle (D2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable
+
+from appliance.bundle import User
+from appliance.call.call import Call, CallState
+from appliance.call.steps import Target
+from appliance.pbx.location import Location
+
+
+class Presence:
+    """Keep which extensions are in calls; told of each call when its parties change."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._waiting: dict[str, Call] = {}
+        """Calls whose caller is with nobody yet."""
+        self._parties: dict[str, frozenset[str]] = {}
+        """By call."""
+        self._busy: Counter[str] = Counter()
+        self._idle_since: dict[str, float] = {}
+
+    def phones(self, user: User) -> tuple[Target, ...]:
+        """Return the phones of a user that can be rung, the preferred first."""
+        return tuple(
+            Target(binding.target, binding.flow, user.extension)
+            for binding in self._location.reachable(user.id)
+        )
+
+    def busy(self) -> Container[str]:
+        """Return the extensions that are in a call, or begin one."""
+        return self._busy
+
+    def ringing(self) -> Container[str]:
+        """Return the extensions that are being rung by a call."""
+        calls = self._waiting.values()
+        return {leg.extension for call in calls for leg in call.branches if leg.alive}
+
+    def idle_since(self, user: User) -> float:
+        """Return when the user's last call ended, Unix seconds; 0: there was none yet."""
+        return self._idle_since.get(user.extension, 0.0)
+
+    def changed(self, call: Call) -> None:
+        """Look again who is in a call: it has begun, was answered, handed on or ended."""
+        before = self._parties.pop(call.id, frozenset())
+        for extension in before:
+            self._busy[extension] -= 1
+            if not self._busy[extension]:
+                del self._busy[extension]
+        self._waiting.pop(call.id, None)
+        if call.state is CallState.ENDED:
+            record = call.draft.record
+            if record.answered is not None and record.ended is not None:
+                self._idle_since.update(dict.fromkeys(before, record.ended))
+            return
+        if call.state is CallState.RINGING:
+            self._waiting[call.id] = call
+        now = frozenset(leg.extension for leg in (call.caller, *call.joined))
+        self._parties[call.id] = now
+        self._busy.update(now)
+
+    def keep(self, extensions: Iterable[str]) -> None:
+        """Forget since when anybody is idle but these."""
+        kept = set(extensions)
+        self._idle_since = {name: at for name, at in self._idle_since.items() if name in kept}
