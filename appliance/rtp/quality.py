@@ -114,6 +114,10 @@ class SessionQuality:
         """
         self.streams[side].sampled.observe(packet, arrival, count)
 
+    def read(self, side: Side, count: int, now: float) -> None:
+        """Take how many packets the kernel has counted from `side` by `now`; any begin will do."""
+        self.streams[side].sampled.read(count, now)
+
     def rtcp(
         self, side: Side, packet: bytes | memoryview, arrival: float, count: int | None = None
     ) -> None:

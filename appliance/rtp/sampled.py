@@ -2,7 +2,8 @@
 
 Which packets are looked at is decided by their sequence numbers: four in a row, then sixty not
 (`is_sampled`). So it is known how many of the sample should have come, whoever takes it: the
-user-space relay with an exact count of all packets, or the kernel, which copies just these to us.
+user-space relay with an exact count beside each, or the kernel, which copies just these to us and
+has its counters read every few seconds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+from appliance.rtp.counted import CountedStream
 
 SAMPLE_MASK: Final = 0x3C
 """A packet is in the sample when these bits of the low octet of its sequence number are zero."""
@@ -44,6 +47,15 @@ class Format(NamedTuple):
     """RTP clock rate in Hz."""
 
 
+class Place(NamedTuple):
+    """How far a stream has come."""
+
+    sequence: int
+    """Number of the last packet that was looked at: at most 60 before the stream's last."""
+    timestamp: int
+    """What it would be now if the stream had not paused."""
+
+
 STATIC: Final = {
     0: Format("PCMU", 8000),
     3: Format("GSM", 8000),
@@ -70,6 +82,7 @@ class SampledStream:
         "_base",
         "_base_count",
         "_count",
+        "_counted",
         "_highest",
         "_interval",
         "_jitter_count",
@@ -79,6 +92,7 @@ class SampledStream:
         "_last_loss",
         "_recent",
         "_repeated",
+        "_seen_at",
         "_types",
         "_unique",
         "duplicates",
@@ -112,6 +126,8 @@ class SampledStream:
         self._base = self._highest = 0
         self._base_count: int | None = None
         self._count: int | None = None
+        self._counted = CountedStream()
+        self._seen_at = 0.0
         self._unique = self._repeated = 0
         self._recent = 0
         """One bit for each of the last numbers: whether it has come, the newest lowest."""
@@ -147,12 +163,28 @@ class SampledStream:
         self._unique += 1
         self._note_type(kind & 0x7F)
         if step >= 0:
+            if count is None:
+                self._compare(step, arrival)
             self._highest += step
+            self._seen_at = arrival
             self._recent = (self._recent << step | 1) & (1 << _MISORDER) - 1
             self._count = count
             self._time(kind, timestamp, arrival, step)
             if arrival - self._interval[0] >= INTERVAL:
                 self._close_interval(arrival)
+
+    def place_at(self, now: float) -> Place | None:
+        """Return where the stream is at a time; None: nothing is known of it."""
+        timestamp, arrival, kind = self._last
+        found = self.formats.get(kind) or STATIC.get(kind)
+        if found is None:
+            return None
+        timestamp += round((now - arrival) * found.clock)
+        return Place(self._highest & 0xFFFF, timestamp & 0xFFFFFFFF)
+
+    def read(self, count: int, now: float) -> None:
+        """Take how many packets of the stream had come by `now`, where that is read by itself."""
+        self._counted.read(count, now)
 
     @property
     def expected(self) -> int:
@@ -170,7 +202,7 @@ class SampledStream:
         """The same of the running interval, or of the last whole one, or of all there is."""
         expected, received = self._totals()
         _, then, got = self._interval
-        if expected - then >= self._fewest:
+        if expected - then >= self._fewest and not self._is_read:
             return _lost(expected - then, received - got)
         return self.loss if self._last_loss is None else self._last_loss
 
@@ -205,6 +237,8 @@ class SampledStream:
         self._base_count = self._count = count
         self._unique = self._repeated = self._recent = 0
         self._last = (0, 0.0, -1)
+        self._counted = CountedStream()
+        self._seen_at = arrival
 
     def _is_late(self, step: int) -> bool:
         """Note a packet that is not the newest; False when it was there already, or is too old."""
@@ -239,13 +273,28 @@ class SampledStream:
             self._jitter_sum += self.jitter
             self.jitter_max = max(self.jitter_max, self.jitter)
 
+    def _compare(self, step: int, arrival: float) -> None:
+        """Find out where the stream was when its packets were counted last."""
+        before = (self._highest, self._seen_at)
+        loss = self._counted.passed(before, (self._highest + step, arrival), self.packet_time)
+        if loss is not None:
+            self._last_loss = loss
+            self.loss_max = max(self.loss_max or 0.0, loss)
+
     def _close_interval(self, arrival: float) -> None:
         expected, received = self._totals()
         _, then, got = self._interval
-        if expected - then >= self._fewest:
+        if self._is_read:
+            self._interval = (arrival, expected, received)
+        elif expected - then >= self._fewest:
             self._last_loss = _lost(expected - then, received - got)
             self.loss_max = max(self.loss_max or 0.0, self._last_loss)
             self._interval = (arrival, expected, received)
+
+    @property
+    def _is_read(self) -> bool:
+        """Tell whether readings of a counter tell the loss, interval by interval."""
+        return self._count is None and self._counted.received is not None
 
     @property
     def _fewest(self) -> int:
@@ -258,9 +307,13 @@ class SampledStream:
         if self.ssrc is None:
             return expected, received
         span = self._highest - self._base + 1
+        repeated = 1 + self._repeated / self._unique
         if self._count is not None and self._base_count is not None:
             came = self._count - self._base_count + 1
-            return expected + span, received + came / (1 + self._repeated / self._unique)
+            return expected + span, received + came / repeated
+        share = self._counted.received
+        if share is not None:
+            return expected + span, received + span * share / repeated
         sampled = _sampled_below(self._highest + 1) - _sampled_below(self._base)
         return expected + span, received + span * self._unique / sampled
 
