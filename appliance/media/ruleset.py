@@ -1,7 +1,7 @@
 """The one nftables table of the media plane: its maps, chains and rules.
 
     prerouting   source, our port -> mark, new addresses: `taken`; anything else is not touched
-    taken        a copy of each RTCP packet and of some RTP headers for the tap
+    taken4, 6    the DSCP value; a copy of each RTCP packet and of some RTP headers for the tap
     input        the source of what stays on this machine becomes our address
     postrouting  the source of what leaves it becomes our address
     forward      no router: where we switched forwarding on, only what is marked may pass
@@ -67,8 +67,9 @@ SLOTS: Final = 64
 RELAYS: Final = 1 << 20
 SHARDS: Final = 16
 """Most processes that share the table; the number of a relay modulo this tells whose it is."""
-FLOWS: Final = 1 << 17
-"""Most flows of one family: four for each relay, and there are at most 11,001 relays."""
+FLOWS: Final = 49_152
+"""Most flows of one family: four for each relay, and there are at most 11,001 relays. The kernel
+makes 4/3 of it buckets, rounded up to a power of two: this number just fits."""
 TAP_GROUP: Final = 5004
 """NFLOG group of the first process; the next ones follow."""
 HEADER_OCTETS: Final = 88
@@ -114,8 +115,8 @@ def install(netfilter: Netfilter, shards: int, closed: Iterable[int], dscp: int 
     table = text(1, TABLE)
     netfilter.transact([Request(NEWTABLE, CREATE, table), *_maps()])
     requests = [_chain(name, *hook) for name, hook in _HOOKS.items()]
-    requests.append(Request(NEWCHAIN, CREATE, table + text(3, "taken")))
-    for chain in (*_HOOKS, "taken"):
+    requests += [Request(NEWCHAIN, CREATE, table + text(3, name)) for name in _TAKEN]
+    for chain in (*_HOOKS, *_TAKEN):
         # All rules of a chain go and come in one transaction: no packet sees it without them.
         requests.append(Request(DELRULE, 0, table + text(2, chain)))
     requests += [_rule(chain, *rule) for chain, rule in _rules(shards, set(closed), dscp)]
@@ -131,6 +132,7 @@ def remove(netfilter: Netfilter) -> None:
             raise
 
 
+_TAKEN: Final = ("taken4", "taken6")
 _HOOKS: Final = {
     "prerouting": (PREROUTING, _RAW),
     "input": (INPUT, _LAST),
@@ -179,18 +181,23 @@ def _rule(chain: str, *expressions: bytes) -> Request:
 
 
 def _rules(shards: int, closed: set[int], dscp: int) -> Iterable[tuple[str, tuple[bytes, ...]]]:
-    yield "prerouting", (*_whole_udp_4(), *_relayed("4", 12, 4), *_marked_4(dscp))
-    yield "prerouting", (*_whole_udp_6(), *_relayed("6", 8, 16), *_marked_6(dscp))
-    for shard in range(min(shards, SHARDS)):
-        mine = _of_shard(shard) if shards > 1 else ()
-        yield "taken", (*_is_rtcp(), *mine, log(TAP_GROUP + shard, 0), verdict(ACCEPT))
-        yield "taken", (*_is_sample(), *mine, log(TAP_GROUP + shard, HEADER_OCTETS))
+    taken = [(notrack(), verdict(GOTO, chain)) for chain in _TAKEN]
+    yield "prerouting", (*_whole_udp_4(), *_relayed("4", 12, 4), *taken[0])
+    yield "prerouting", (*_whole_udp_6(), *_relayed("6", 8, 16), *taken[1])
+    for chain, marked in zip(_TAKEN, (_marked_4(dscp), _marked_6(dscp)), strict=True):
+        yield chain, marked
+        for shard in range(min(shards, SHARDS)):
+            mine = _of_shard(shard) if shards > 1 else ()
+            yield chain, (*_is_rtcp(), *mine, log(TAP_GROUP + shard, 0), verdict(ACCEPT))
+            yield chain, (*_is_sample(), *mine, log(TAP_GROUP + shard, HEADER_OCTETS))
     for chain in ("input", "postrouting"):
         yield chain, _from_us(_IPV4, "sources4", 12, 4)
         yield chain, _from_us(_IPV6, "sources6", 8, 16)
+    if closed:
+        yield "forward", (*_ours(), verdict(ACCEPT))
     for version, family in ((4, _IPV4), (6, _IPV6)):
         if version in closed:
-            yield "forward", _not_ours(family)
+            yield "forward", (meta(NFPROTO, 0), compare(0, family), counter(), verdict(DROP))
     if 4 in closed:
         redirect = (load(TRANSPORT, 0, 1, 0), compare(0, b"\x05"), verdict(DROP))
         yield "output", (*_protocol(_IPV4, _ICMP), *redirect)
@@ -235,17 +242,17 @@ def _relayed(family: str, at: int, size: int) -> tuple[bytes, ...]:
 
 
 def _marked_4(dscp: int) -> tuple[bytes, ...]:
-    """Set the DSCP value and keep ECN."""
+    """Set the DSCP value where the phone has not, and keep ECN."""
     value = bytes((0, dscp << 2))
-    change = (load(NETWORK, 0, 2, 0), mask(0, b"\xff\x03", value), store_class(0, True))
-    return (*change, notrack(), verdict(GOTO, "taken"))
+    other = (load(NETWORK, 1, 1, 0), mask(0, b"\xfc"), compare(0, value[1:], UNEQUAL))
+    return (*other, load(NETWORK, 0, 2, 0), mask(0, b"\xff\x03", value), store_class(0, True))
 
 
 def _marked_6(dscp: int) -> tuple[bytes, ...]:
-    """Set the DSCP value and keep ECN; the traffic class lies across two octets."""
+    """Do the same for IPv6, where the traffic class lies across two octets."""
     value = bytes((dscp >> 2, (dscp & 3) << 6))
-    change = (load(NETWORK, 0, 2, 0), mask(0, b"\xf0\x3f", value), store_class(0, False))
-    return (*change, notrack(), verdict(GOTO, "taken"))
+    other = (load(NETWORK, 0, 2, 0), mask(0, b"\x0f\xc0"), compare(0, value, UNEQUAL))
+    return (*other, load(NETWORK, 0, 2, 0), mask(0, b"\xf0\x3f", value), store_class(0, False))
 
 
 def _of_shard(shard: int) -> tuple[bytes, ...]:
@@ -278,7 +285,5 @@ def _from_us(family: bytes, name: str, at: int, size: int) -> tuple[bytes, ...]:
     )
 
 
-def _not_ours(family: bytes) -> tuple[bytes, ...]:
-    prefix = (meta(MARK, 0), mask(0, host_order(PREFIX_MASK)))
-    strange = compare(0, host_order(MARK_PREFIX), UNEQUAL)
-    return (meta(NFPROTO, 0), compare(0, family), *prefix, strange, counter(), verdict(DROP))
+def _ours() -> tuple[bytes, ...]:
+    return meta(MARK, 0), mask(0, host_order(PREFIX_MASK)), compare(0, host_order(MARK_PREFIX))
