@@ -45,14 +45,16 @@ _PACKET_LIMIT: Final = 65507
 _PROFILES: Final[dict[str, tuple[str, str]]] = {
     "AES_CM_128_HMAC_SHA1_80": ("rtp_default", "rtp_default"),
     "AES_CM_128_HMAC_SHA1_32": ("aes_cm_128_hmac_sha1_32", "rtp_default"),
-    "AES_192_CM_HMAC_SHA1_80": ("aes_cm_192_hmac_sha1_80", "aes_cm_192_hmac_sha1_80"),
-    "AES_192_CM_HMAC_SHA1_32": ("aes_cm_192_hmac_sha1_32", "aes_cm_192_hmac_sha1_80"),
     "AES_256_CM_HMAC_SHA1_80": ("aes_cm_256_hmac_sha1_80", "aes_cm_256_hmac_sha1_80"),
     "AES_256_CM_HMAC_SHA1_32": ("aes_cm_256_hmac_sha1_32", "aes_cm_256_hmac_sha1_80"),
     "AEAD_AES_128_GCM": ("aes_gcm_128_16_auth", "aes_gcm_128_16_auth"),
     "AEAD_AES_256_GCM": ("aes_gcm_256_16_auth", "aes_gcm_256_16_auth"),
 }
-"""libsrtp's setters for RTP and RTCP; SRTCP always has the long tag (RFC 4568, 6.2)."""
+"""libsrtp's setters for RTP and RTCP; SRTCP always has the long tag (RFC 4568, 6.2).
+
+The suites with 192-bit keys are missing: it derives their session keys with AES-256 (2.7.0), which
+is not what RFC 6188, 6.2 says nor what other phones do.
+"""
 _DRAFT_NAMES: Final = {
     "AES_CM_256_HMAC_SHA1_80": "AES_256_CM_HMAC_SHA1_80",
     "AES_CM_256_HMAC_SHA1_32": "AES_256_CM_HMAC_SHA1_32",
