@@ -64,10 +64,16 @@ class Conversation:
             f" (Goertzel filter on received RTP, {LOOKS} times 200 ms)"
         )
 
-    async def check_silence(self) -> None:
-        """Wait until neither receives anything."""
-        silent = self.made.audio.is_silent, self.got.audio.is_silent
-        await self._wait(lambda: all(each() for each in silent), HEARD, "silence on both sides")
+    async def check_held(self, holder: PhoneCall) -> None:
+        """Wait until the holder receives nothing, and the other music in place of its tone."""
+        here = holder.audio
+        there = (self.got if holder is self.made else self.made).audio
+
+        def held() -> bool:
+            music = there.hears_sound() and not there.hears(here.frequency)
+            return here.is_silent() and music
+
+        await self._wait(held, HEARD, "silence at the holder and music at the other")
 
     async def end(self, by: PhoneCall) -> str:
         """Let one side hang up and see that the other notices; return what passed."""

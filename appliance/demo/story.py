@@ -141,13 +141,13 @@ class Story:
     async def _hold(self) -> str:
         call = self._need(self._first)
         await call.got.hold()
-        await call.check_silence()
+        await call.check_held(call.got)
         name = call.callee.settings.extension
-        self._tell.good(f"{name} holds (re-INVITE, sendonly): silence on both sides")
+        self._tell.good(f"{name} holds (re-INVITE, sendonly): it hears nothing, the other music")
         await call.got.resume()
         audio = await call.check_audio()
         self._tell.good(f"{name} resumes: {audio}")
-        return "silence while held, both tones again afterwards"
+        return "music while held, both tones again afterwards"
 
     async def _hang_up(self) -> str:
         call = self._need(self._first)

@@ -28,6 +28,8 @@ WINDOW = 10
 """Packets listened to when asked what is heard: 200 ms, which tells tones 10 Hz apart."""
 FRESH = 0.5
 """Seconds after which a packet counts as past: no audio is heard from it any more."""
+LOUD = 1000
+"""Sample of a sound; G.711's noise and comfort noise stay far below."""
 TARDY = 0.2
 """Seconds behind schedule after which packets are left out instead of sent in a burst."""
 EVENT = 101
@@ -106,6 +108,10 @@ class Audio(asyncio.DatagramProtocol):
     def is_silent(self) -> bool:
         """Tell whether nothing has been coming in for half a second."""
         return not self._recent()
+
+    def hears_sound(self) -> bool:
+        """Tell whether more than silence has just been coming in, whatever it is."""
+        return any(abs(sample) > LOUD for sample in self._recent())
 
     def press(self, digit: str) -> None:
         """Send one key as RFC 4733 events in place of the tone."""

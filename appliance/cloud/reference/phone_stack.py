@@ -59,6 +59,7 @@ class PhoneStack:
         self._links: dict[_Way, Link] = {}
         self._waiting: dict[Link, set[_Waiter]] = {}
         self._wake: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -122,11 +123,13 @@ class PhoneStack:
         """Wake at the next timer's time, whatever it is now."""
         deadline = self.timers.deadline()
         if self._wake is not None:
-            if deadline is not None and self._wake.when() <= deadline:
+            if deadline is not None and self._wakes_at <= deadline:
                 return
             self._wake.cancel()
             self._wake = None
         if deadline is not None:
+            # Kept here: where the time has come already, uvloop's handle does not tell it.
+            self._wakes_at = deadline
             self._wake = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
