@@ -14,6 +14,7 @@ from appliance.media.leg import Leg, Listener
 from appliance.media.loop import Loop, log
 from appliance.media.player import Player, Players, SynchronizationSource
 from appliance.media.recorder import Disk, Recorder, recording_path
+from appliance.rtp.sampled import Place
 
 _STATIC = {0: Codec(0, "PCMU", 8000), 8: Codec(8, "PCMA", 8000)}
 """Payload types that need no rtpmap (RFC 3551, 6)."""
@@ -44,8 +45,17 @@ class Studio:
 class EndSystem:
     """Plays to one leg's phone, collects its digits and records it, as its side of a relay asks."""
 
-    def __init__(self, studio: Studio, key: str, side: str, leg: Leg) -> None:
+    def __init__(
+        self,
+        studio: Studio,
+        key: str,
+        side: str,
+        leg: Leg,
+        place: Callable[[], Place | None] = lambda: None,
+    ) -> None:
+        """`place` tells how far the stream is that the phone hears when nothing plays."""
         self._studio = studio
+        self._place = place
         self._key = key
         self._side = side
         self._leg = leg
@@ -99,7 +109,9 @@ class EndSystem:
             frames = sounds.frames(sound.name, codec.name) if sounds is not None else None
             if frames:
                 self._leg.open_outbound()
-                source = self._source = self._source or SynchronizationSource()
+                if self._source is None:
+                    self._source = SynchronizationSource(self._place())
+                source = self._source
                 player = Player(self._leg, source, sound, codec, frames, self._sound_ended)
                 self._player = player
                 self._studio.players.start(player)

@@ -15,6 +15,7 @@ from appliance.call.actions import Codec, Sound
 from appliance.media.buffer import BUFFER, VIEW
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
+from appliance.rtp.sampled import Place
 
 PTIME: Final = 0.020
 """Seconds of sound in a packet."""
@@ -27,16 +28,31 @@ _HEADER: Final = struct.Struct(">BBHII").pack_into
 _STEP: Final = 160
 """Timestamp units in a packet: both G.711 codecs have a clock of 8000 Hz."""
 _MARKER: Final = 0x80
+_AHEAD: Final = 0x7FF0
+"""Numbers by which a sound begins ahead of the stream in whose place it comes; 655 s of packets."""
+_JUMP: Final = 0x4008
 
 
 class SynchronizationSource:
     """Us, as one phone hears us: SSRC, sequence and timestamps over all sounds of a call."""
 
-    __slots__ = ("_sent_at", "sequence", "ssrc", "timestamp")
+    __slots__ = ("_left", "_sent_at", "sequence", "ssrc", "timestamp")
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place | None = None) -> None:
+        """Begin in the place of a stream that has come so far; None: anywhere.
+
+        Some phones do not care that the source is another one, and drop what seems to be older than
+        the last they had (baresip 1.0). So timestamps go on, and numbers begin nearly half a circle
+        ahead: then we look newer than the stream, and the stream newer than us when it is back.
+        """
         # Unpredictable, as RFC 3550, 5.1 asks.
         self.ssrc, self.timestamp, self.sequence = struct.unpack(">IIH", os.urandom(10))
+        self._left = 0
+        """Packets until the numbers have to jump, to stay half a circle away; 0: never."""
+        if place is not None:
+            self.timestamp = place.timestamp
+            self.sequence = place.sequence + _AHEAD & 0xFFFF
+            self._left = _AHEAD
         self._sent_at = 0.0
 
     def begin(self, now: float) -> None:
@@ -50,6 +66,12 @@ class SynchronizationSource:
         """Write the next packet's header into the buffer."""
         _HEADER(BUFFER, 0, 0x80, payload_type, self.sequence, self.timestamp, self.ssrc)
         self.sequence = self.sequence + 1 & 0xFFFF
+        if self._left:
+            self._left -= 1
+            if self._left < 2:  # two jumps in a row: one of half a circle would be one back
+                self.sequence = self.sequence + _JUMP & 0xFFFF
+            if not self._left:
+                self._left = _AHEAD
 
     def step(self, now: float) -> None:
         """Go on by one packet's time."""

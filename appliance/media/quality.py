@@ -19,7 +19,7 @@ from appliance.media.loop import Loop
 from appliance.media.srtp import SrtpReceiver
 from appliance.rtp.packet import is_rtcp, is_rtp
 from appliance.rtp.quality import SessionQuality, Side
-from appliance.rtp.sampled import SAMPLE_MASK, Format
+from appliance.rtp.sampled import SAMPLE_MASK, Format, Place
 
 SIDES: tuple[Side, Side] = (0, 1)
 
@@ -103,6 +103,14 @@ class RelayQuality:
         self._session.agree(1, _formats(relay.a, relay.b))
         for watch in self.watches:
             watch.begin()
+
+    def place(self, side: Side, now: float) -> Place | None:
+        """Return how far what a side sends has come; None: it sent nothing."""
+        return self._session.streams[side].sampled.place_at(now)
+
+    def counted(self, side: Side, packets: int, now: float) -> None:
+        """Take how many packets the kernel has passed on from a side by now."""
+        self._session.read(side, packets, now)
 
     def told(self, side: Side, counters: MediaCounters, recent: bool = False) -> MediaCounters:
         """Return the counters of what came from a side with its quality; `recent`: as it is now."""

@@ -10,6 +10,7 @@ the legs' keys differ, somebody listens, or the other phone hears something else
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -23,8 +24,10 @@ from appliance.media.kernel_relay import Carried
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
 from appliance.media.port import Address, Port
-from appliance.media.quality import RelayQuality
+from appliance.media.quality import SIDES, RelayQuality
 from appliance.media.translator import Translator
+from appliance.rtp.quality import Side
+from appliance.rtp.sampled import Place
 
 DESCRIPTORS = 8
 """Of one relay: four ports with a guard and a live socket each."""
@@ -45,6 +48,7 @@ class RelayedStream:
         `known`: where phones were learnt to be, by our port, before this process began.
         """
         self.key = relay.key
+        self._loop = loop
         self._studio = studio or Studio(loop)
         self._ends: dict[Leg, EndSystem] = {}
         self._relay: Relay | None = None
@@ -159,11 +163,15 @@ class RelayedStream:
     def _attend_leg(self, leg: Leg, side: RelaySide, other: RelaySide | None) -> None:
         end = self._ends.get(leg)
         if end is None and (side.hears or side.digits or side.record):
-            name = "a" if leg is self._a else "b"
-            end = self._ends[leg] = EndSystem(self._studio, self.key, name, leg)
+            name, heard = ("a", SIDES[1]) if leg is self._a else ("b", SIDES[0])
+            place = partial(self._place, heard)
+            end = self._ends[leg] = EndSystem(self._studio, self.key, name, leg, place)
         if end is not None:
             end.apply(side, other)
             leg.listeners = end.listeners
+
+    def _place(self, side: Side) -> Place | None:
+        return self.quality.place(side, self._loop.now)
 
 
 def _flow(one: Port, other: Port) -> Flow | None:
