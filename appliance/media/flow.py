@@ -53,6 +53,11 @@ class Mark(NamedTuple):
     """0: RTP from side a, 1: RTCP from a, 2: RTP from b, 3: RTCP from b."""
 
     @property
+    def is_rtp(self) -> bool:
+        """Tell it from RTCP."""
+        return not self.way & 1
+
+    @property
     def side(self) -> Literal[0, 1]:
         """0: from side a, 1: from b."""
         return 1 if self.way & 2 else 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from appliance.media.flow import Flow, map_name, read_counts, read_mark
+from appliance.media.flow import Flow, Mark, map_name, read_counts, read_mark
 from appliance.media.kernel_relay import KernelRelay, Share
 from appliance.media.loop import Loop, log
 from appliance.media.netlink import DONE, DUMP, ERROR, Netfilter, Reply, Request
@@ -13,6 +13,8 @@ from appliance.media.reach import Reach
 from appliance.media.ruleset import GETSETELEM, table_number
 from appliance.media.tap import Take, Tap
 
+Read = Callable[[Mark, int], None]
+"""Gets the mark of a flow and how many packets have gone that way in all."""
 COUNT_EVERY: Final = 5.0
 """Seconds between two readings of all counters: 16,000 flows take 80 ms, in slices of 1 ms."""
 REACH_EVERY: Final = 5.0
@@ -30,6 +32,7 @@ class KernelPlane:
         self._changing = Netfilter()
         self._reading = Netfilter()
         self.tap: Tap | None = None
+        self._tell_count: Read | None = None
         try:
             self.relays = KernelRelay(loop, self._changing, share, self._reach.carries)
         except OSError:
@@ -44,8 +47,12 @@ class KernelPlane:
         self._counted_at = self._reached_at = loop.now
         loop.every_second(self._sweep)
 
-    def listen(self, take: Take) -> None:
-        """Give copies of packets to `take`; without NFLOG nobody is given any."""
+    def listen(self, take: Take, read: Read) -> None:
+        """Give copies of packets to `take`, and to `read` what counters show.
+
+        Without NFLOG nobody is given any copies.
+        """
+        self._tell_count = read
         try:
             self.tap = Tap(self._loop, self._share.number, take)
         except OSError as error:
@@ -117,7 +124,9 @@ class KernelPlane:
             for value, packets, octets in read_counts(reply.body):
                 mark = read_mark(value)
                 if mark is not None:
-                    self.relays.count(mark, packets, octets)
+                    total = self.relays.count(mark, packets, octets)
+                    if total is not None and self._tell_count is not None:
+                        self._tell_count(mark, total)
 
 
 def open_plane(loop: Loop, share: Share) -> KernelPlane | None:

@@ -189,12 +189,17 @@ class KernelRelay:
         entry = self._by_number.get(mark.relay)
         return entry.key if entry is not None else ""
 
-    def count(self, mark: Mark, packets: int, octets: int) -> None:
-        """Note what a flow's counter shows."""
+    def count(self, mark: Mark, packets: int, octets: int) -> int | None:
+        """Note what a flow's counter shows.
+
+        Returns the packets of this way over all its flows so far, None where it is none of ours.
+        """
         entry = self._by_number.get(mark.relay)
-        if entry is not None and mark.way in entry.installed:
-            entry.now.packets[mark.way] = packets
-            entry.now.octets[mark.way] = octets
+        if entry is None or mark.way not in entry.installed:
+            return None
+        entry.now.packets[mark.way] = packets
+        entry.now.octets[mark.way] = octets
+        return entry.past.packets[mark.way] + packets
 
     def reconsider(self) -> None:
         """Ask again what the kernel can forward, as routes or sysctls have changed."""

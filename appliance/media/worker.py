@@ -55,7 +55,7 @@ class Worker:
         self._unsettled: set[str] = set()
         """Relays that the kernel does not have whole: it may, once a phone is learnt."""
         if kernel is not None:
-            kernel.listen(self._take_copy)
+            kernel.listen(self._take_copy, self._take_count)
         self._studio = studio or Studio(loop)
         self._studio.tell = self._tell
         self._capacity = capacity
@@ -204,6 +204,13 @@ class Worker:
         stream = self._relays.get(self._kernel.relays.key_of(mark)) if self._kernel else None
         if stream is not None:
             stream.quality.watches[mark.side].copied(bytes(packet), arrival)
+
+    def _take_count(self, mark: Mark, packets: int) -> None:
+        """Compare what the kernel has counted with how far the stream has come."""
+        if mark.is_rtp and self._kernel is not None:
+            stream = self._relays.get(self._kernel.relays.key_of(mark))
+            if stream is not None:
+                stream.quality.counted(mark.side, packets, self._loop.now)
 
     def _fail(self, key: str, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)

@@ -138,7 +138,7 @@ def test_without_rtcp_the_headers_tell(site: System) -> None:
     quality, judge = record["from_callee"]["quality"], heard_from(capture, APPLIANCE)
     show("from_callee", quality, judge)
     assert (quality["source"], quality["codec"]) == ("headers", "PCMU")
-    assert quality["loss"] == pytest.approx(judge.loss, abs=0.06)
+    assert quality["loss"] == pytest.approx(judge.loss, abs=0.03)
     assert LEAST_JITTER < quality["jitter"] < 2 * judge.jitter + 0.005
     assert quality["mos"] is not None and quality["mos"] < 4.3
     near = record["from_caller"]["quality"]
