@@ -102,11 +102,22 @@ def _only_pass(lines: tuple[CryptoAttribute, ...]) -> bool:
 def _own_lines(
     to: Leg, index: int, theirs: tuple[CryptoAttribute, ...]
 ) -> tuple[CryptoAttribute, ...]:
-    """Return key lines of ours for the suites that `theirs` leave out, with tags after theirs."""
+    """Return key lines of ours for the suites that `theirs` leave out, with tags after theirs.
+
+    The suite that the phone uses already comes first, so that it has no reason to change it.
+    """
     named = {line.standard_suite for line in theirs}
     first = max((line.tag for line in theirs), default=0) + 1
+    agreed = _agreed_suite(to, index)
     missing = [suite for suite in BRIDGED if suite not in named]
+    missing.sort(key=lambda suite: suite != agreed)
     return tuple(_own_line(to, index, first + n, suite) for n, suite in enumerate(missing))
+
+
+def _agreed_suite(to: Leg, index: int) -> str:
+    told, heard = _live(to.told, index), _live(to.heard, index)
+    lines = negotiated(told, heard) if told is not None and heard is not None else None
+    return lines.heard.standard_suite if lines is not None else ""
 
 
 def _own_line(to: Leg, index: int, tag: int, suite: str) -> CryptoAttribute:

@@ -340,6 +340,19 @@ def test_a_clear_leg_beside_a_secure_one_stays_as_it_is_on_hold() -> None:
     assert ours(reinvite, GCM) == ours(again, GCM)
 
 
+def test_a_phone_is_offered_the_suite_first_that_it_uses() -> None:
+    bench = Bench.in_outage()
+    alice, bob = bench.registered("1001", "1002")
+    invite, incoming = called(bench, alice, bob, sdp(alice.host))
+    bob.answer(incoming, 488)
+    _, again = bob.requests()
+    bob.answer(again, 200, tag="again", body=secure(bob, taken(again, SHA1_32, 77)))
+    answer = joined(alice, invite, bob)
+    alice.send(alice.within(invite, answer, "INVITE", body=sdp(alice.host, 12000, version=2)))
+    assert crypto(again)[0].suite != SHA1_32
+    assert crypto(bob.expect("INVITE"))[0].suite == SHA1_32
+
+
 def test_a_late_offer_has_the_keys_of_the_callee_and_ours() -> None:
     bench = Bench.in_outage()
     alice, bob = bench.registered("1001", "1002")
