@@ -42,9 +42,11 @@ class TrafficClass:
 
 def _set(opened: socket.socket, value: int) -> None:
     # The lower two bits of the octet are for ECN (RFC 3168), which the kernel keeps for TCP.
-    if opened.family == socket.AF_INET6:
+    # Asking for the family takes as long as setting the mark, so it is asked once.
+    family = opened.family
+    if family is socket.AF_INET6:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value << 2)
-    elif opened.family == socket.AF_INET:
+    elif family is socket.AF_INET:
         opened.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value << 2)
 
 
