@@ -9,7 +9,7 @@ from appliance.call.record import MediaCounters
 from appliance.media.buffer import VIEW
 from appliance.media.loop import Loop
 from appliance.media.port import Address, Judge, Port, Source
-from appliance.media.srtp import Inbound, SrtpReceiver, SrtpSender
+from appliance.media.srtp import SUITES, Inbound, SrtpReceiver, SrtpSender
 from appliance.rtp.packet import is_rtcp, is_rtp
 
 Listener = Callable[[memoryview, float], None]
@@ -61,12 +61,13 @@ class Leg:
         """
         if side == before and not (newer and side.learn):
             return
+        self.suspect = self.suspect and not newer
         self.muxed = side.remote is not None and side.remote_rtcp == side.remote
         self._change_keys(side)
         rtcp = _rtcp_address(side)
         if side.learn:
             self._learn_from = side.learn_from
-            self._proof = SrtpReceiver(side.receives) if side.receives else None
+            self._proof = _proof(side.receives)
             known = known or {}
             _learn(self.rtp, self._shows_rtp, side.remote, known)
             _learn(self.rtcp, self._shows_rtcp, rtcp, known)
@@ -142,6 +143,11 @@ class Leg:
         """Accept RTCP only from the host whose RTP was learnt."""
         learnt = self.rtp.learnt
         return learnt is not None and source[0] == learnt[0] and is_rtcp(packet)
+
+
+def _proof(keys: Keys | None) -> SrtpReceiver | None:
+    """Return what tells the phone from others, where its suite is one that we can open."""
+    return SrtpReceiver(keys) if keys is not None and keys.suite in SUITES else None
 
 
 def _learn(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from appliance.media.buffer import BUFFER, VIEW
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
+from appliance.media.srtp import SUITES
 from appliance.rtp.packet import is_rtcp
 from appliance.rtp.sampled import SAMPLE_MASK
 
@@ -47,13 +48,16 @@ class Translator:
             target.open_outbound()
         source.rtp.onward = target.rtp if target else None
         source.rtcp.onward = target.rtcp if target else None
+        can_check = source.receives is not None and source.receives.suite in SUITES
+        source.rtp.alarm(self._suspect if self.is_straight and can_check else None)
         source.rtp.divert(None if self.is_straight else self.rtp)
         source.rtcp.divert(None if passes else self.rtcp)
 
     def mute(self, muted: bool) -> None:
         """Keep the target from hearing the source, or let it again; `join` must follow."""
         # Under keys that pass from end to end nothing in a packet can be changed.
-        self._beginning = self._muted and not muted and self._source.receives is None
+        if self._muted != muted:
+            self._beginning = not muted and self._source.receives is None
         self._muted = muted
 
     def rtp(self, size: int) -> bool:
@@ -103,6 +107,11 @@ class Translator:
             size = target.outbound.rtp(size)
         if size:
             target.rtp.send(kept or VIEW[:size])
+
+    def _suspect(self) -> None:
+        """Check packets that pass as they are: somebody floods us in the phone's name."""
+        self._source.suspect = True
+        self.join()
 
     def _begin(self) -> None:
         """Tell the phone that its jitter buffer may begin anew, and go the shortest way again."""

@@ -112,6 +112,42 @@ def test_a_flood_of_forgeries_keeps_no_good_packet_waiting(loop: Loop) -> None:
     assert stream.close().from_b.refused == 12000
 
 
+@pytest.mark.parametrize("suite", BRIDGED)
+def test_a_flood_into_a_stream_that_passes_as_it_is(loop: Loop, suite: str) -> None:
+    a = secure_phone(suite)
+    b = SecurePhone(a.hears, a.sends)
+    stream = RelayedStream(loop, relay(a.side(), b.side()))
+    assert stream.is_straight
+    forged = rtp(9, payload=bytes(170))
+    heard = []
+    for sequence in range(400):
+        for _ in range(10):
+            a.say(forged)
+        if sequence % 4 == 0:
+            a.say_clear(rtp(sequence))
+        loop.turn(0.0)
+        heard += b.understood()
+    settle(loop)
+    heard += b.understood()
+    good = [packet for packet in heard if packet]
+    assert good == [rtp(sequence) for sequence in range(0, 400, 4)]
+    counters = stream.close().from_a
+    assert counters.refused > 3900 and not stream.is_straight
+
+
+def test_a_new_offer_ends_the_suspicion(loop: Loop) -> None:
+    a = secure_phone()
+    b = SecurePhone(a.hears, a.sends)
+    stream = RelayedStream(loop, relay(a.side(), b.side()))
+    for _ in range(200):
+        a.say(rtp(9))
+    settle(loop)
+    assert not stream.is_straight
+    stream.apply(relay(a.side(remote=b.address), b.side(), 2))
+    assert stream.is_straight
+    stream.close()
+
+
 def test_forgeries_are_no_sign_of_life(loop: Loop) -> None:
     a, b = Phone(), secure_phone()
     stream = RelayedStream(loop, relay(a.side(), b.side()))
