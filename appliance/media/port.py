@@ -36,8 +36,8 @@ PACKETS_PER_SECOND = 2000
 """From one address to one port; twice what 1080p video needs, and the end of any packet loop."""
 QUIET_BURST = (14, 0.1)
 """Packets in so many seconds beyond which a stream that could be checked is checked. Audio of 10 ms
-stays below; video suffers nothing from it; and 10,000 forged ones a second have not yet filled the
-socket's buffer (277 packets) when it is noticed."""
+stays below; video suffers nothing from it; and 10,000 forged ones a second have only just filled
+the socket's buffer (277 packets) when it is noticed."""
 REFUSED_PER_TURN = 64
 """Packets with the phone's address but not its key that are read in one turn of a port. They take
 no turn: a hundred of them must not keep one good packet waiting."""
