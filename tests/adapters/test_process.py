@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import msgspec
 import pytest
 
 from appliance.adapters.ipc import IpcClient
-from appliance.bundle import Bundle, Credential, Monitoring, Policies, Site, User, Zone
+from appliance.bundle import Bundle, Credential, Monitoring, Policies, Prompt, Site, User, Zone
+from appliance.bundle.wav import Wav, write_wav
 from appliance.errors import Unavailable
+from appliance.media.sounds import Sounds
 from appliance.sip.credentials import Challenge
 from appliance.sip.digest import ha1, respond
 from appliance.sip.framing import parse
@@ -192,3 +195,22 @@ def test_registrations_survive_kill_9_and_are_served_again_within_two_seconds(
     assert process.ask("mode")["mode"] == "survivability"
     assert process.ask("mode.history")[0]["after"] == "survivability"
     assert process.ask("status")["faults"] == 0
+
+
+def test_what_follows_the_bundle_follows_it(process: Process) -> None:
+    process.start()
+    samples = array("h", [n % 50 * 300 for n in range(8000)]).tobytes()
+    prompts = (Prompt(id="welcome", audio=write_wav(Wav("PCM", 8000, 1, samples))),)
+    policies = Policies(dscp_strategy="4-queue")
+    wanted = msgspec.structs.replace(bundle(), prompts=prompts, policies=policies)
+    file = process.folder / "bundle.json"
+    file.write_bytes(msgspec.json.encode(wanted))
+    assert process.ask("bundle.apply", path=str(file))["version"] == 1
+    assert process.ask("qos")["marks"] == {"media": 46, "signalling": 24, "management": 26}
+    folder = process.folder / "data" / "sounds"
+    end = time.monotonic() + 20
+    while Sounds(folder).frames("welcome", "PCMU") is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    status, said = process.end()
+    assert status == 0 and "runtime.bug" not in said
