@@ -4,7 +4,10 @@ Runs with an interpreter that has sippy (requirements-bench.txt), not with Holdf
 `python sippy_peer.py PORT SINK_PORT` serves on PORT and calls everybody at SINK_PORT.
 """
 
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 from sippy.CCEvents import CCEventDisconnect, CCEventTry
 from sippy.Core.EventDispatcher import ED2
@@ -15,24 +18,26 @@ from sippy.SipWWWAuthenticate import SipWWWAuthenticate
 from sippy.UA import UA
 
 REALM = "bench.example"
+Answer = tuple[Any, Any, Any]
+"""A response, whom to ask to cancel, and whom to tell of its absence: sippy has no types."""
 
 
 class SilentLog:
     """Takes sippy's message log and drops it: writing it is no part of a call."""
 
-    def write(self, *_words, **_options):
+    def write(self, *_words: object, **_options: object) -> None:
         """Drop one entry."""
 
 
 class Call:
     """Two user agents that hand each other's events on."""
 
-    def __init__(self, shared):
+    def __init__(self, shared: dict[str, Any]) -> None:
         self.shared = shared
         self.caller = UA(shared, self.event)
-        self.callee = None
+        self.callee: Any = None
 
-    def event(self, event, agent):
+    def event(self, event: Any, agent: Any) -> None:
         """Pass an event to the other side; the first one makes the other side."""
         if agent is not self.caller:
             self.caller.recvEvent(event)
@@ -45,7 +50,7 @@ class Call:
         self.callee.recvEvent(event)
 
 
-def challenge(request):
+def challenge(request: Any) -> Answer:
     """Refuse a request that shows no credentials."""
     answer = request.genResponse(401, "Unauthorized")
     body = SipWWWAuthenticate(realm=REALM, algorithm="MD5")
@@ -53,7 +58,7 @@ def challenge(request):
     return answer, None, None
 
 
-def take_request(shared, request, transaction):
+def take_request(shared: dict[str, Any], request: Any, transaction: Any) -> Answer:
     """Take a request outside of all dialogs."""
     if request.getHFBody("to").getTag() is not None:
         return request.genResponse(481, "No such call"), None, None
@@ -65,13 +70,14 @@ def take_request(shared, request, transaction):
     shown.parse()
     if not shown.verify(f"secret-{shown.username}", "INVITE"):
         return request.genResponse(403, "Forbidden"), None, None
-    return Call(shared).caller.recvRequest(request, transaction)
+    answer: Answer = Call(shared).caller.recvRequest(request, transaction)
+    return answer
 
 
-def main():
+def main() -> None:
     """Serve until killed."""
     SipConf.my_uaname = "sippy"
-    shared = {
+    shared: dict[str, Any] = {
         "_sip_address": "127.0.0.1",
         "_sip_port": int(sys.argv[1]),
         "_sip_logger": SilentLog(),
