@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -135,6 +136,27 @@ class Baresip:
         before = self.heard_amount()
         time.sleep(seconds)
         return self.heard_amount() == before
+
+    def decoded(self) -> float:
+        """Give the seconds of audio it has taken; its recording ends with the first re-INVITE."""
+        since = len(self.events)
+        self.do("audio_debug")
+
+        def told() -> str | None:
+            self.listen()
+            found = (str(event["data"]) for event in self.events[since:] if event.get("response"))
+            return next((text for text in found if "Audio stream" in text), None)
+
+        text = until(told, 5, f"{self.host.name} tells of its audio", self.trace)
+        found = re.search(r"n_discard:\d+\s+time = ([0-9.]+)", text)
+        assert found, text
+        return float(found[1])
+
+    def listening(self, seconds: float = 1.0) -> bool:
+        """Tell whether it takes audio all the time."""
+        before = self.decoded()
+        time.sleep(seconds)
+        return 0.7 * seconds < self.decoded() - before < 2 * seconds + 1
 
     def trace(self) -> str:
         """Give the end of the phone's log, with its SIP messages, and what it heard."""

@@ -78,11 +78,12 @@ def hang_up(one: Baresip, other: Baresip) -> None:
 
 
 def hold_and_resume(one: Baresip, other: Baresip) -> None:
-    """Put a call on hold, hear nothing, resume, hear again."""
+    """Put a call on hold: who is held takes music, who holds takes nothing; then resume."""
     one.do("hold")
-    until(lambda: other.silent() and one.silent(), 8, "silence while on hold", one.trace)
+    until(other.listening, 8, "music while on hold", other.trace)
+    until(lambda: not one.listening(), 8, "silence for who holds", one.trace)
     one.do("resume")
-    hear_each_other(one, other)
+    until(lambda: one.listening() and other.listening(), 8, "both hear again", one.trace)
 
 
 def test_a_site_loses_its_cloud_and_talks_on(site: System) -> None:
