@@ -146,6 +146,8 @@ class SrtpReceiver(_Context):
     def __init__(self, keys: Keys) -> None:
         super().__init__(keys, _lib.ssrc_any_inbound)
         self._inbound = _policy_for_source(self._policy)
+        self._reporters: set[int] = set()
+        """Sources of RTCP; of RTP they need not be, as whoever only listens reports as well."""
         self._searches = 0
         self._search_until = 0.0
 
@@ -173,11 +175,14 @@ class SrtpReceiver(_Context):
         if self._mki:
             size = self._remove_mki(size, self._rtcp_tag)
         source = _SSRC(BUFFER, 4)[0]
-        if not size or (source not in self._sources and len(self._sources) >= STREAMS_LIMIT):
+        is_new = source not in self._reporters
+        if not size or (is_new and len(self._reporters) >= STREAMS_LIMIT):
             return 0
         _SIZE[0] = size
         if _lib.srtp_unprotect_rtcp(self._session, _PACKET, _SIZE):
             return 0
+        if is_new:
+            self._reporters.add(source)
         return int(_SIZE[0])
 
     def _first_of(self, source: int, size: int, now: float) -> int:

@@ -202,3 +202,13 @@ def test_the_largest_datagram_does_not_leave_the_buffer() -> None:
     large = rtp(1, bytes(65507 - 12))
     sent = protected(SrtpSender(keys), large)
     assert len(sent) == 65507 + 16 + 128 <= len(VIEW)
+
+
+def test_sources_of_rtcp_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phone has the key to its own stream, and could name a new source in each report."""
+    monkeypatch.setattr(srtp, "STREAMS_LIMIT", 4)
+    keys = fresh_keys()
+    receiver = SrtpReceiver(keys)
+    reports = [b"\x80\xc9\0\1" + bytes((0, 0, 0, number)) for number in range(8)]
+    sent = [protected_rtcp(SrtpSender(keys), report) for report in reports]
+    assert [opened_rtcp(receiver, packet) for packet in sent] == reports[:4] + [b""] * 4
