@@ -126,7 +126,10 @@ COUNTRIES: dict[str, dict[str, Tone]] = {
         "congestion": _pulse(250, 250, 400),
         "dial": _steady(375, 425),
     },
-    "IT": {"congestion": _pulse(200, 200, 425)},
+    "IT": {
+        "congestion": _pulse(200, 200, 425),
+        "dial": (Burst(200, 200, (425,)), Burst(600, 1000, (425,))),
+    },
     "JP": {
         "ringback": _pulse(1000, 2000, 384, 416),
         "busy": _pulse(500, 500, 400),

@@ -2,100 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from appliance.adapters.ipc import IpcServer
-from appliance.bundle import DscpQueue, Policies, decode
-from appliance.bundle.dscp import in_force
-from appliance.cli.admin import serve
+from appliance.bundle import decode
 from appliance.cli.command import FAMILIES, main
-from appliance.cli.door import Door
 from appliance.cli.output import age
 from appliance.cli.status import complaints
-from appliance.errors import Unavailable
-from appliance.settings import Settings
+from tests.cli.appliance import Appliance
 from tests.cloud.reference_trial import free_port, site_bundle
-from tests.fake_core import STATUS, FakeCore, record
-
-
-class Appliance:
-    """An admin process with a core of ours, in a thread of its own; `run` is one command line."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.core = FakeCore()
-        self.settings = Settings(data=folder, run=folder, admin_port=free_port())
-        self.file = folder / "holdfast.toml"
-        self.file.write_text(
-            f'data = "{folder}"\nrun = "{folder}"\nadmin_port = {self.settings.admin_port}\n'
-        )
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        self._wait()
-
-    def run(self, *words: str) -> int:
-        return main(["--settings", str(self.file), *words])
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        async def whole() -> None:
-            server = IpcServer(
-                self.settings.core_socket,
-                lambda name, arguments, _: self.core.call(name, **arguments),
-            )
-            await server.start()
-            try:
-                await serve(self.settings)
-            finally:
-                await server.stop()
-
-        self._task = self._loop.create_task(whole())
-        with closing(self._loop):
-            try:
-                self._loop.run_until_complete(self._task)
-            except asyncio.CancelledError:
-                return
-
-    def _wait(self) -> None:
-        for _ in range(200):
-            try:
-                Door(self.settings).get("mode")
-                return
-            except Unavailable:
-                threading.Event().wait(0.02)
-        pytest.fail("the admin process does not start")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
-    with closing(Appliance(tmp_path_factory.mktemp("appliance"))) as made:
-        yield made
-
-
-@pytest.fixture
-def appliance(shared: Appliance, monkeypatch: pytest.MonkeyPatch) -> Appliance:
-    """The appliance, with nothing left of the test before."""
-    shared.core.away = False
-    shared.core.mode = "standby"
-    shared.core.waiting = []
-    for name in ("HOLDFAST_SETTINGS", "HOLDFAST_DATA", "HOLDFAST_RUN"):
-        monkeypatch.delenv(name, raising=False)
-    return shared
+from tests.fake_core import STATUS, record
 
 
 def test_status_in_one_glance(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
@@ -408,38 +330,3 @@ def test_colour_is_for_terminals_that_want_it(
 )
 def test_ages_as_people_say_them(seconds: float | None, text: str) -> None:
     assert age(seconds) == text
-
-
-def test_qos_shows_the_strategy_and_what_uses_each_row(
-    appliance: Appliance, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert appliance.run("qos") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "12-queue strategy, until there is a bundle"
-    rows = {line.split("  ")[0]: " ".join(line.split()) for line in lines[3:]}
-    media, signalling = rows["real-time telephony"], rows["signalling"]
-    assert media == "real-time telephony EF 46 RTP and RTCP of calls, prompts and music"
-    assert signalling == "signalling CS3 24 SIP with phones, zones, SBCs and peers"
-    assert rows["management"] == "management CS2 16 HTTPS API, bundle and call records"
-    assert rows["scavenger"] == "scavenger CS1 8"
-
-
-def test_qos_points_out_what_does_not_fit(
-    appliance: Appliance,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rows = (
-        DscpQueue(traffic="transactional", name="AF41", value=26),
-        DscpQueue(traffic="odd", name="EF", value=46),
-    )
-    bundle = site_bundle(policies=Policies(dscp_strategy="4-queue"), dscp=rows)
-    monkeypatch.setattr(appliance.core, "qos", in_force(bundle))
-    assert appliance.run("qos") == 1
-    shown = capsys.readouterr().out
-    assert "transactional: `AF41` is 34, not 26 (AF31)" in shown
-    assert "odd: marks nothing; the strategy has no such row" in shown
-    assert appliance.run("qos", "--json") == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["marks"] == {"media": 46, "signalling": 24, "management": 26}
-    assert len(answer["faults"]) == 2
