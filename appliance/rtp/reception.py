@@ -116,15 +116,25 @@ class Reception:
         return self._way_sum / self._ways if self._ways else None
 
     def _begin(self, report: ReceptionReport, first: int | None) -> bool:
-        """Take the first report on a stream: it speaks for all since `first`."""
+        """Take the first report on a stream: it speaks for all since `first`, or all there was."""
         self._highest, self._reported = report.highest, report.lost
-        span = 0 if first is None else (report.highest - first & 0xFFFF) + 1
-        if not 0 < span < 0x8000:
+        if first is None:
+            return self._begin_by_sender(report)
+        span = (report.highest - first & 0xFFFF) + 1
+        if span >= 0x8000:
             return False
         lately = report.fraction * span
         # Where the stream began before we looked, its sum of losses speaks for more than `span`.
         is_whole = abs(report.lost - lately) <= 2 + span / 128
         self._add(span, min(report.lost if is_whole else round(lately), span))
+        return True
+
+    def _begin_by_sender(self, report: ReceptionReport) -> bool:
+        """Take what the sender says it has sent for what was to come, before we see where it is."""
+        sender = self.sender
+        if sender is None or sender.ssrc != report.ssrc or not 0 < sender.packets < _LEAP:
+            return False
+        self._add(sender.packets, min(max(report.lost, 0), sender.packets))
         return True
 
     def _go_on(self, report: ReceptionReport) -> bool:

@@ -321,6 +321,18 @@ def test_missing_reports_leave_no_gap() -> None:
     assert call.quality.loss == pytest.approx(1 - call.got / 3000, abs=0.003)
 
 
+def test_reports_before_any_header_is_seen_count_by_what_the_sender_says() -> None:
+    """As in the kernel, which copies a header only now and then."""
+    session = SessionQuality()
+    session.rtcp(B, receiver_report(7, highest=100, lost=50), 5.0)
+    assert session.streams[0].reception.expected == 0
+    session.rtcp(0, sender_report(8, packets=250), 5.5)
+    session.rtcp(B, receiver_report(8, highest=349, lost=25), 6.0)
+    session.rtcp(B, receiver_report(8, highest=599, lost=50), 11.0)
+    quality = session.report(0, 500, 86_000)
+    assert quality is not None and (quality.source, quality.loss) == ("rtcp", 0.1)
+
+
 def test_a_report_that_comes_late_or_twice_is_passed_over() -> None:
     call = Call(Network(), beyond=0.1)
     for _ in range(4):
