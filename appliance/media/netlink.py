@@ -162,8 +162,11 @@ class Netfilter:
 
     def receive(self) -> list[Reply]:
         """Read one datagram; raises BlockingIOError and, where some were lost, OSError(ENOBUFS)."""
-        data = self._socket.recv(1 << 18)
-        return list(replies(memoryview(data)))
+        return list(replies(self.receive_raw()))
+
+    def receive_raw(self) -> memoryview:
+        """Read one datagram as it is; raises as `receive` does."""
+        return memoryview(self._socket.recv(1 << 18))
 
     def unblock(self) -> None:
         """Let `receive` never wait."""

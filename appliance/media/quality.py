@@ -19,7 +19,7 @@ from appliance.media.loop import Loop
 from appliance.media.srtp import SrtpReceiver
 from appliance.rtp.packet import is_rtcp, is_rtp
 from appliance.rtp.quality import SessionQuality, Side
-from appliance.rtp.sampled import SAMPLE_MASK, Format, Place
+from appliance.rtp.sampled import KERNEL_PERIOD, SAMPLE_MASK, Format, Place
 
 SIDES: tuple[Side, Side] = (0, 1)
 
@@ -55,7 +55,7 @@ class Watch:
             BUFFER[: len(packet)] = packet
             self._read(len(packet), arrival, None)
         elif is_rtp(packet):
-            self._session.header(self._side, packet, arrival)
+            self._session.header(self._side, packet, arrival, None, KERNEL_PERIOD)
 
     def _packet(self, size: int) -> None:
         """Look at a packet of the RTP port, in the buffer and already sent on."""

@@ -57,7 +57,7 @@ from appliance.media.netlink import (
     number,
     text,
 )
-from appliance.rtp.sampled import SAMPLE_MASK
+from appliance.rtp.sampled import KERNEL_PERIOD
 
 TABLE: Final = "holdfast_media"
 MARK_PREFIX: Final = 0x40000000
@@ -269,7 +269,8 @@ def _is_rtcp() -> tuple[bytes, ...]:
 
 
 def _is_sample() -> tuple[bytes, ...]:
-    return load(TRANSPORT, 10, 2, 0), mask(0, SAMPLE_MASK.to_bytes(2, "big")), compare(0, bytes(2))
+    bits = (KERNEL_PERIOD - 4).to_bytes(2, "big")
+    return load(TRANSPORT, 10, 2, 0), mask(0, bits), compare(0, bytes(2))
 
 
 def _from_us(family: bytes, name: str, at: int, size: int) -> tuple[bytes, ...]:

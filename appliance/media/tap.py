@@ -5,12 +5,11 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from appliance.media.flow import Mark, read_mark
 from appliance.media.loop import Loop
-from appliance.media.netlink import Netfilter, Reply, attribute, attributes, number
+from appliance.media.netlink import Netfilter, attribute, number
 from appliance.media.ruleset import TAP_GROUP
 
 _ULOG: Final = 4
@@ -20,22 +19,20 @@ _BIND: Final = 1
 _COPY_PACKET: Final = 2
 _COPIED: Final = 2048
 """Octets of a packet at most; RTCP fits into one Ethernet frame."""
-_QUEUED: Final = 64
-"""Copies the kernel gathers before it wakes us."""
+_ROOM: Final = 32768
+"""Octets of copies that the kernel gathers at most before it wakes us."""
+_QUEUED: Final = 100
+"""How many it gathers at most."""
 _LATEST: Final = 10
 """Hundredths of a second it waits for them."""
+_MARK, _STAMP, _PAYLOAD = 2, 3, 9
+"""Attributes of a copy; the payload is the last one that matters."""
+_HEADER: Final = struct.Struct("=IH14x")
+"""Size and kind in the headers of netlink and netfilter."""
+_ATTRIBUTE: Final = struct.Struct("=HH")
+_TIME: Final = struct.Struct(">QQ")
 _AGE_LIMIT: Final = 5.0
 """Seconds; a copy that seems older was stamped before the clock was set."""
-
-
-class Copy(NamedTuple):
-    """One packet seen on its way."""
-
-    mark: Mark
-    packet: memoryview
-    """UDP payload, of RTP only the header for certain; good until the callable returns."""
-    stamp: float
-    """Wall-clock second of its arrival; 0: the kernel has not said."""
 
 
 Take = Callable[[Mark, memoryview, float], None]
@@ -57,7 +54,12 @@ class Tap:
             self._netfilter.configure(kind, group, attribute(1, bytes((_BIND,))))
             mode = struct.pack(">IBx", _COPIED, _COPY_PACKET)
             self._netfilter.configure(
-                kind, group, attribute(2, mode), number(4, _LATEST), number(5, _QUEUED)
+                kind,
+                group,
+                attribute(2, mode),
+                number(3, _ROOM),
+                number(4, _LATEST),
+                number(5, _QUEUED),
             )
         except OSError:
             self._netfilter.close()
@@ -72,43 +74,63 @@ class Tap:
 
     def _read(self, _events: int) -> None:
         try:
-            replies = self._netfilter.receive()
+            data = self._netfilter.receive_raw()
         except BlockingIOError:
             return
         except OSError:
             self.lost += 1
             return
         now, wall = self._loop.now, time.time()
-        for copy in read_copies(replies):
-            age = wall - copy.stamp
-            arrival = now - age if 0.0 <= age < _AGE_LIMIT else now
-            self._take(copy.mark, copy.packet, arrival)
+        for value, packet, stamp in read_copies(data):
+            mark = read_mark(value)
+            age = wall - stamp
+            if mark is not None:
+                arrival = now - age if 0.0 <= age < _AGE_LIMIT else now
+                self._take(mark, packet, arrival)
 
 
-def read_copies(replies: list[Reply]) -> Iterator[Copy]:
-    """Read what NFLOG has sent; leaves out what is no whole UDP header."""
-    for reply in replies:
-        if reply.kind != _ULOG << 8 | _PACKET:
-            continue
-        found = dict(attributes(reply.body[4:]))
-        with suppress(KeyError, struct.error, IndexError):
-            mark = read_mark(int.from_bytes(found[2], "big"))
-            payload = _udp_payload(found[9])
-            if mark is not None and payload is not None:
-                yield Copy(mark, payload, _stamp(found.get(3)))
+def read_copies(data: memoryview) -> Iterator[tuple[int, memoryview, float]]:
+    """Read mark, UDP payload and wall-clock second of arrival of each copy in a datagram.
+
+    Of RTP only the header is there for certain. Leaves out what is no whole UDP header. Written
+    for speed, since it runs for each copy: 2.5 us instead of the 7.6 of `netlink.attributes`.
+    """
+    at, end = 0, len(data)
+    while at + _HEADER.size <= end:
+        size, kind = _HEADER.unpack_from(data, at)
+        if size < _HEADER.size:
+            return
+        if kind == _ULOG << 8 | _PACKET:
+            copy = _read_copy(data[: at + size], at + _HEADER.size)
+            if copy is not None:
+                yield copy
+        at += (size + 3) & ~3
 
 
-def _stamp(field: memoryview | None) -> float:
-    if field is None:
-        return 0.0
-    seconds, microseconds = struct.unpack(">QQ", field)
-    return float(seconds) + float(microseconds) / 1e6
+def _read_copy(data: memoryview, at: int) -> tuple[int, memoryview, float] | None:
+    mark, stamp, end = 0, 0.0, len(data)
+    while at + 4 <= end:
+        size, kind = _ATTRIBUTE.unpack_from(data, at)
+        if size < 4:
+            return None
+        if kind == _PAYLOAD:
+            payload = _udp_payload(data[at + 4 : at + size])
+            return None if payload is None else (mark, payload, stamp)
+        if kind == _MARK and size == 8:
+            mark = int.from_bytes(data[at + 4 : at + 8], "big")
+        elif kind == _STAMP and size == 20:
+            seconds, microseconds = _TIME.unpack_from(data, at + 4)
+            stamp = seconds + microseconds * 1e-6
+        at += (size + 3) & ~3
+    return None
 
 
 def _udp_payload(packet: memoryview) -> memoryview | None:
     """Return what is in an IP packet without extension headers or fragments."""
-    headers = 40 if packet[0] >> 4 == 6 else (packet[0] & 0x0F) * 4
-    length = int.from_bytes(packet[headers + 4 : headers + 6], "big")
-    if len(packet) < headers + 8 or length < 8:
+    if not packet:
         return None
-    return packet[headers + 8 : headers + length]
+    headers = 48 if packet[0] >> 4 == 6 else (packet[0] & 0x0F) * 4 + 8
+    if len(packet) < headers:
+        return None
+    length = packet[headers - 4] << 8 | packet[headers - 3]
+    return packet[headers : headers - 8 + length] if length >= 8 else None

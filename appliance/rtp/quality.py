@@ -18,7 +18,7 @@ from appliance.rtp.e_model import speech_quality
 from appliance.rtp.impairment import Impairment, impairment_of
 from appliance.rtp.reception import Reception
 from appliance.rtp.rtcp import Compound, SenderReport, parse
-from appliance.rtp.sampled import Format, SampledStream
+from appliance.rtp.sampled import PERIOD, Format, SampledStream
 
 A: Final = 0
 B: Final = 1
@@ -105,14 +105,20 @@ class SessionQuality:
         self.streams[side].sampled.formats = formats
 
     def header(
-        self, side: Side, packet: bytes | memoryview, arrival: float, count: int | None = None
+        self,
+        side: Side,
+        packet: bytes | memoryview,
+        arrival: float,
+        count: int | None = None,
+        period: int = PERIOD,
     ) -> None:
         """Take an RTP packet from `side`, at least its 12 octets of header.
 
         Those outside the sample (`sampled.is_sampled`) are passed over. `count`: how many have come
-        from this side so far, this one included; None where the kernel counts.
+        from this side so far, this one included; None where the kernel counts. `period`: of how
+        many packets four are looked at.
         """
-        self.streams[side].sampled.observe(packet, arrival, count)
+        self.streams[side].sampled.observe(packet, arrival, count, period)
 
     def read(self, side: Side, count: int, now: float) -> None:
         """Take how many packets the kernel has counted from `side` by `now`; any begin will do."""

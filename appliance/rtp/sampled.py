@@ -1,7 +1,8 @@
 """A stream as a sample of its RTP headers shows it: loss, jitter, duplicates, codec, packet time.
 
 Which packets are looked at is decided by their sequence numbers: four in a row, then sixty not
-(`is_sampled`). So it is known how many of the sample should have come, whoever takes it: the
+(`is_sampled`); where the kernel copies them to us, and a copy costs ten times what passing a packet
+on does, 252 not. So it is known how many of the sample should have come, whoever takes it: the
 user-space relay with an exact count beside each, or the kernel, which copies just these to us and
 has its counters read every few seconds.
 """
@@ -18,14 +19,17 @@ SAMPLE_MASK: Final = 0x3C
 """A packet is in the sample when these bits of the low octet of its sequence number are zero."""
 SAMPLE_OCTET: Final = 3
 """Where that octet is in an RTP packet."""
-_PERIOD, _BURST = 64, 4
+PERIOD: Final = 64
+KERNEL_PERIOD: Final = 256
+"""The same where the kernel takes the sample; a power of two as well."""
+_BURST: Final = 4
 """Of so many packets so many are in the sample."""
 INTERVAL = 5.0
 """Seconds at least over which the worst loss is taken; the usual interval of RTCP."""
 FEWEST = 50
 """Packets at least in such an interval: one lost more or less must not make 10 %."""
-FEWEST_BY_SAMPLE = 1024
-"""The same where loss is known by sample only: 64 packets of it."""
+FEWEST_BY_SAMPLE = 16
+"""The same where loss is known by sample only, in periods: 64 packets of it."""
 
 _HEADER = struct.Struct(">xBHII")
 _MISORDER, _DROPOUT = 100, 3000
@@ -90,6 +94,7 @@ class SampledStream:
         "_kept",
         "_last",
         "_last_loss",
+        "_period",
         "_recent",
         "_repeated",
         "_seen_at",
@@ -120,6 +125,7 @@ class SampledStream:
         """The worst interval's."""
         self.packet_time = 0.0
         """Seconds of audio in a packet; 0: not known yet."""
+        self._period = PERIOD
         self._types: dict[int, int] = {}
         self._jitter_sum, self._jitter_count = 0.0, 0
         # The piece since the last begin: extended sequence numbers and exact counts at both ends.
@@ -140,23 +146,30 @@ class SampledStream:
         self._last_loss: float | None = None
         """Of the interval before it."""
 
-    def observe(self, packet: bytes | memoryview, arrival: float, count: int | None = None) -> None:
+    def observe(
+        self,
+        packet: bytes | memoryview,
+        arrival: float,
+        count: int | None = None,
+        period: int = PERIOD,
+    ) -> None:
         """Take a packet, at least its fixed header; `arrival` in seconds of any steady clock.
 
         Packets that are not in the sample are passed over. `count` is how many packets of the
         stream have come so far, this one included, where whoever looks knows it exactly: then loss
-        is known to the packet and not by sample.
+        is known to the packet and not by sample. `period`: of how many packets four are here.
         """
         kind, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
-        if sequence & SAMPLE_MASK:
+        if sequence & period - _BURST:
             return
         step = (sequence - self._highest + 0x8000 & 0xFFFF) - 0x8000
         if (
             ssrc != self.ssrc
             or not -_MISORDER < step < _DROPOUT
             or (count is None) != (self._count is None)
+            or period != self._period
         ):
-            self._begin(sequence, ssrc, arrival, count)
+            self._begin(sequence, ssrc, arrival, count, period)
             step = 0
         elif step <= 0 and not self._is_late(step):
             return
@@ -195,7 +208,7 @@ class SampledStream:
     def loss(self) -> float | None:
         """Packets lost of those expected, 0 to 1; None: too few to tell."""
         expected, received = self._totals()
-        return _lost(expected, received) if expected >= _PERIOD else None
+        return _lost(expected, received) if expected >= self._period else None
 
     @property
     def recent_loss(self) -> float | None:
@@ -226,12 +239,16 @@ class SampledStream:
         """Return about where the stream that runs now began, if it is this one."""
         return self._base & 0xFFFF if ssrc == self.ssrc else None
 
-    def _begin(self, sequence: int, ssrc: int, arrival: float, count: int | None) -> None:
+    def _begin(
+        self, sequence: int, ssrc: int, arrival: float, count: int | None, period: int
+    ) -> None:
         if self.ssrc is None:
             self._interval = (arrival, 0, 0.0)
         else:
             self._kept = self._totals()
-            self.restarts += ssrc != self.ssrc or (count is None) == (self._count is None)
+            same_source = (count is None) == (self._count is None) and period == self._period
+            self.restarts += ssrc != self.ssrc or same_source
+        self._period = period
         self.ssrc = ssrc
         self._base = self._highest = sequence
         self._base_count = self._count = count
@@ -299,7 +316,7 @@ class SampledStream:
     @property
     def _fewest(self) -> int:
         # A sample of a few packets would call one lost of them a catastrophe.
-        return FEWEST_BY_SAMPLE if self._count is None else FEWEST
+        return FEWEST_BY_SAMPLE * self._period if self._count is None else FEWEST
 
     def _totals(self) -> tuple[int, float]:
         """Return how many packets were expected and how many came, over all begins."""
@@ -314,13 +331,14 @@ class SampledStream:
         share = self._counted.received
         if share is not None:
             return expected + span, received + span * share / repeated
-        sampled = _sampled_below(self._highest + 1) - _sampled_below(self._base)
+        period = self._period
+        sampled = _sampled_below(self._highest + 1, period) - _sampled_below(self._base, period)
         return expected + span, received + span * self._unique / sampled
 
 
-def _sampled_below(number: int) -> int:
+def _sampled_below(number: int, period: int) -> int:
     """Return how many of the numbers from 0 to below this one are in the sample."""
-    return number // _PERIOD * _BURST + min(number % _PERIOD, _BURST)
+    return number // period * _BURST + min(number % period, _BURST)
 
 
 def _lost(expected: int, received: float) -> float:
