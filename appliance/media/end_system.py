@@ -81,6 +81,7 @@ class EndSystem:
     def close(self) -> None:
         """Stop everything; a recording tells its end when it is written."""
         self._stop_player()
+        self._digits = None
         if self._recorder is not None:
             self._recorder.stop()
             self._recorder = None

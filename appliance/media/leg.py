@@ -105,6 +105,8 @@ class Leg:
         """Give both ports back."""
         self.rtp.close()
         self.rtcp.close()
+        self.listeners = self.reporters = ()
+        self.sampler = None
 
     @property
     def heard(self) -> int:

@@ -203,9 +203,11 @@ class Port:
                 return
 
     def close(self) -> None:
-        """Give the port back."""
+        """Give the port back, and let go of all that leads back to it: no collector should need
+        to look for it while others' packets wait."""
         self._guard_only()
         self._guard.close()
+        self.onward = self._take = self._watch = self._alarm = None
 
     def _guard_only(self) -> None:
         if self._judge is not None:

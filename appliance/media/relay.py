@@ -105,6 +105,7 @@ class RelayedStream:
         ended = RelayEnded(self.key, self.quality.told(0, a), self.quality.told(1, b))
         for end in self._ends.values():
             end.close()
+        self._ends.clear()
         for leg in self._legs:
             leg.close()
         return ended
