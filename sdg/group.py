@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from appliance.bundle import Bundle, Group
 from appliance.call.steps import Goto, Note, Plan, Play, Reject
-from sdg.hours import Schedule
+from sdg.hours import Schedule, Verdict
 from sdg.presence import Presence
 from sdg.targets import TARGETS
 from sdg.turns import Turns
@@ -48,9 +48,8 @@ class Groups:
     def plan(self, group: Group, at: float) -> Plan:
         """Return the plan of a call that comes to a group at a time (Unix seconds)."""
         yield Note(f"group {group.name} ({group.extension})")
-        schedule = self._schedules.get(group.hours) if group.hours is not None else None
-        if schedule is not None:
-            verdict = schedule.at(at)
+        verdict = self.verdict(group, at)
+        if verdict is not None:
             yield Note(f"{'open' if verdict.open else 'closed'}: {verdict.why}")
             if not verdict.open:
                 yield from _go_on(group, "closed", "closed")
@@ -59,6 +58,11 @@ class Groups:
             yield Play((group.prompt,))
         result: Result = yield from TARGETS[group.kind](Visit(group, self._grounds))
         yield from _go_on(group, result.word, result.reason)
+
+    def verdict(self, group: Group, at: float) -> Verdict | None:
+        """Tell whether a group is open at a time (Unix seconds); None: it always is."""
+        schedule = self._schedules.get(group.hours) if group.hours is not None else None
+        return schedule.at(at) if schedule is not None else None
 
 
 def next_of(group: Group, word: str) -> str | None:

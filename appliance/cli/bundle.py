@@ -61,13 +61,13 @@ def _add_sample(commands: Any) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    bundle, problems = _check(arguments.file)
+    bundle, problems = check_file(arguments.file)
     doubts = warnings(bundle) if bundle else []
     if arguments.json:
         print_json({"valid": not problems, "problems": problems, "warnings": doubts})
         return NO if problems else OK
-    _print_problems(problems, "red")
-    _print_problems(doubts, "yellow")
+    print_problems(problems, "red")
+    print_problems(doubts, "yellow")
     if bundle is None:
         print(f"{len(problems)} problems: {arguments.file} is refused")
         return NO
@@ -78,7 +78,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         return _show_in_force(arguments)
-    bundle, problems = _check(arguments.file)
+    bundle, problems = check_file(arguments.file)
     if bundle is None:
         raise LocalError(f"{problems[0]}; `bundle validate` lists all {len(problems)} problems")
     if arguments.json:
@@ -112,7 +112,7 @@ def _show_in_force(arguments: argparse.Namespace) -> int:
         print(f"  {coloured(clean(stored['failure']), 'yellow')}")
     if stored["problems"]:
         print(f"refused at {moment(stored['refused_at'])}:")
-        _print_problems([Problem(**problem) for problem in stored["problems"]], "red")
+        print_problems([Problem(**problem) for problem in stored["problems"]], "red")
     return OK if core and not stored["problems"] else NO
 
 
@@ -134,7 +134,7 @@ def _report(arguments: argparse.Namespace, do: Any) -> int:
             print_json(refusal.content)
         else:
             found = refusal.content.get("problems") or [{"path": "", "text": str(refusal)}]
-            _print_problems([Problem(**problem) for problem in found], "red")
+            print_problems([Problem(**problem) for problem in found], "red")
         return NO
     if arguments.json:
         print_json(answer)
@@ -161,7 +161,8 @@ def _sample(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _check(file: Path) -> tuple[Bundle | None, list[Problem]]:
+def check_file(file: Path) -> tuple[Bundle | None, list[Problem]]:
+    """Return the bundle of a file (`-`: standard input), or everything that is wrong with it."""
     data = _read(file)
     try:
         return decode(data), []
@@ -183,7 +184,8 @@ def _summary(bundle: Bundle) -> str:
     )
 
 
-def _print_problems(problems: list[Problem], colour: str) -> None:
+def print_problems(problems: list[Problem], colour: str) -> None:
+    """Print each problem with its path."""
     for problem in problems:
         path = coloured(clean(problem.path), colour) + ": " if problem.path else ""
         print(path + clean(problem.text))

@@ -41,6 +41,7 @@ FAMILIES = {
     "qos": Family("appliance.cli.qos", "show how packets are marked (DSCP)"),
     "records": Family("appliance.cli.records", "list call records, or show one"),
     "bundle": Family("appliance.cli.bundle", "check, show, apply or make up a site's bundle"),
+    "sdg": Family("appliance.cli.sdg", "list, check and try distribution groups"),
     "sounds": Family("appliance.cli.sounds", "list prompts and music, or try a recording"),
     "cloud": Family("appliance.cli.cloud", "run the reference cloud, for trials and tests"),
     "demo": Family("appliance.cli.demo", "watch a site lose its cloud and keep its calls"),

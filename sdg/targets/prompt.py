@@ -13,4 +13,4 @@ def plan(visit: Visit) -> Part:
         yield Play((group.prompt,), answer=True)
     if group.target is not None:
         yield Goto(group.target)
-    return Result(word="played", reason=f"{group.name} has nothing after its message")
+    return Result(word="played", reason="its message is over")
