@@ -11,7 +11,7 @@ PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/bund
 	tests/torture)
 TEST_PACKAGES := baresip espeak-ng iproute2 kamailio nftables sip-tester tcpdump tshark
 BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \
-	libc6-dev libssl-dev openssl sip-tester sqlite3
+	libc6-dev libssl-dev nftables openssl rtpengine-daemon sip-tester sqlite3
 
 .PHONY: help setup demo run test check format bench soak fuzz sounds clean
 

@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [registrations] [calls] [--phones N] ...`."""
+"""Run the benchmarks: `python -m benchmarks [registrations] [calls] [media] [--phones N] ...`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import calls, generator, registrations
+from benchmarks import calls, generator, media, registrations
 from benchmarks.isolation import enter_own_network
 from benchmarks.report import Row, cells, save, table
 
@@ -16,11 +16,14 @@ TRANSPORTS = ["udp", "tcp", "tls"]
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("what", nargs="*", help="registrations, calls; all if none is named")
+    parser.add_argument("what", nargs="*", help="registrations, calls, media; all if none is named")
     parser.add_argument("--phones", type=int, default=10_000)
     parser.add_argument("--calls", type=int, default=5_000)
     parser.add_argument("--transports", default=",".join(TRANSPORTS), help="udp,tcp,tls,tls12")
-    parser.add_argument("--only", default="", choices=["", "holdfast", "kamailio", "sippy"])
+    parser.add_argument(
+        "--only", default="", choices=["", "holdfast", "kamailio", "rtpengine", "sippy"]
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="of audio in each measurement")
     parser.add_argument("--folder", type=Path, default=Path("var/bench"))
     return parser.parse_args()
 
@@ -53,6 +56,9 @@ def main() -> None:
     if not asked.what or "calls" in asked.what:
         title = "Calls with digest: set up, answered, ended; server on one core"
         done += collect(title, "calls", calls.run(folder, asked.calls, asked.only))
+    if not asked.what or "media" in asked.what:
+        print("\nCalls of G.711 relayed, each two streams of 50 packets a second; one core")
+        done += media.run(folder, asked.seconds, asked.only)
     save(folder / "figures.json", done)
     print(f"\nall figures: {folder / 'figures.json'}")
 

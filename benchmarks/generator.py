@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,24 @@ COMMON = ["phone.c", "link.c", "sip.c"]
 
 def build(folder: Path) -> None:
     """Compile `register` and `calls` into `folder`, if older than their sources."""
+    for name, more in (("register", []), ("calls", ["callee.c"])):
+        compile_program(folder, name, [*more, *COMMON], ["-lssl", "-lcrypto"])
+
+
+def compile_program(
+    folder: Path, name: str, more: Sequence[str] = (), libraries: Sequence[str] = ()
+) -> Path:
+    """Compile one program into `folder`, if older than its sources."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise SystemExit("a C compiler and OpenSSL's headers are needed: gcc libc6-dev libssl-dev")
     newest = max(file.stat().st_mtime for file in SOURCES.iterdir())
-    for name, more in (("register", []), ("calls", ["callee.c"])):
-        target = folder / name
-        if target.exists() and target.stat().st_mtime > newest:
-            continue
-        sources = [str(SOURCES / file) for file in [f"{name}.c", *more, *COMMON]]
+    target = folder / name
+    if not target.exists() or target.stat().st_mtime < newest:
+        sources = [str(SOURCES / file) for file in [f"{name}.c", *more]]
         options = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(target)]
-        subprocess.run([compiler, *options, *sources, "-lssl", "-lcrypto"], check=True)
+        subprocess.run([compiler, *options, *sources, *libraries], check=True)
+    return target
 
 
 @contextmanager
