@@ -4,7 +4,8 @@
 
 Each relay has one leg and hears music in a loop. The listener stamps every packet as the kernel got
 it (SO_TIMESTAMPNS) and says how many came later than 5 ms after their time: first packet plus 20 ms
-each. The media process has core 0 to itself, the listener core 1.
+each. The media process runs on core 0, the listener on core 1. Right before, a bare loop that only
+sleeps does the same on core 0: what it is late by is the machine's (`floor_percent`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -86,10 +88,34 @@ def lateness(arrivals: list[tuple[int, float]]) -> tuple[list[float], int]:
     return [offset - begin for offset in offsets], max(places) + 1 - len(places)
 
 
+FLOOR = """
+import sys, time
+late, count, due = 0, 0, time.monotonic()
+end = due + float(sys.argv[1])
+while due < end:
+    due += 0.002
+    time.sleep(max(0.0, due - time.monotonic()))
+    late += time.monotonic() - due > float(sys.argv[2])
+    count += 1
+print(100 * late / count)
+"""
+
+
+def floor(seconds: float) -> float:
+    """Return how many percent of its turns a loop without any work comes late to."""
+    command = [sys.executable, "-c", FLOOR, str(seconds), str(LATE)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        if len(os.sched_getaffinity(0)) > 1:
+            os.sched_setaffinity(process.pid, {0})
+        return round(float(process.communicate()[0]), 4)
+
+
 def measure(prompts: int, seconds: float, first_port: int, secure: bool) -> dict[str, float]:
     """Return the figures of one run."""
+    machine = floor(min(seconds, 5.0))
     with tempfile.TemporaryDirectory() as folder, media_process(folder, 1) as process:
-        if len(os.sched_getaffinity(0)) > 1:
+        cores = os.sched_getaffinity(0)
+        if len(cores) > 1:
             os.sched_setaffinity(process.pid, {0})
             os.sched_setaffinity(0, {1})
         listener = Listener()
@@ -102,6 +128,7 @@ def measure(prompts: int, seconds: float, first_port: int, secure: bool) -> dict
         before = cpu_seconds(process.pid)
         listener.listen(seconds)
         spent = cpu_seconds(process.pid) - before
+        os.sched_setaffinity(0, cores)
         late, missing = [], 0
         for arrivals in listener.arrivals.values():
             offsets, lost = lateness(arrivals)
@@ -113,6 +140,7 @@ def measure(prompts: int, seconds: float, first_port: int, secure: bool) -> dict
             "packets": len(late),
             "missing": missing,
             "late_percent": round(100 * sum(one > LATE for one in late) / len(late), 4),
+            "floor_percent": machine,
             "p50_ms": round(1e3 * late[len(late) // 2], 2),
             "p99_ms": round(1e3 * late[int(len(late) * 0.99)], 2),
             "max_ms": round(1e3 * late[-1], 2),
