@@ -11,7 +11,6 @@ import io
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
 
 import msgspec
 
@@ -21,22 +20,18 @@ from appliance.bundle import (
     Credential,
     Device,
     DscpQueue,
-    Group,
-    Hours,
     Location,
     NumberPlan,
     Peer,
     Policies,
-    Prompt,
     RouteGroup,
     Sbc,
     Site,
     User,
-    Window,
     Zone,
 )
+from appliance.cloud.sample_groups import HOURS, PROMPTS, make_groups
 from appliance.cloud.sample_names import (
-    DEPARTMENTS,
     FIRST_NAMES,
     FLOORS,
     LAST_NAMES,
@@ -117,7 +112,7 @@ def make_sample(
         devices=tuple(_devices(phones, people)),
         locations=locations,
         contacts=tuple(_contacts(dice, contacts)),
-        groups=tuple(_groups(people)),
+        groups=tuple(make_groups(people)),
         route_groups=(_trunk(domain),),
         peers=(
             Peer(site="milwaukee", code="822", host="holdfast.milwaukee.example.com"),
@@ -126,31 +121,17 @@ def make_sample(
         number_plan=NumberPlan(outside_prefix="9", site_number="+13125550000"),
         policies=Policies(dscp_strategy="4-queue"),
         dscp=_DSCP,
-        prompts=_PROMPTS,
-        hours=_HOURS,
+        prompts=PROMPTS,
+        hours=HOURS,
     )
     return Sample(bundle, phones)
 
 
-Strategy = Literal["simultaneous", "sequential", "round_robin", "longest_idle"]
-_STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 _DSCP = (
     DscpQueue(traffic="real-time", name="EF", value=46),
     DscpQueue(traffic="transactional", name="AF31", value=26),
     DscpQueue(traffic="signalling", name="CS3", value=24),
     DscpQueue(traffic="best effort", name="DF", value=0),
-)
-_PROMPTS = (
-    Prompt(id="welcome", text="Welcome. Press 1 for sales, 2 for support, 0 for reception."),
-    Prompt(id="closed", text="We are closed now. Please call again during opening hours."),
-)
-_HOURS = (
-    Hours(
-        id="office",
-        time_zone="America/Chicago",
-        windows=(Window(days=("mon", "tue", "wed", "thu", "fri"), opens="08:00", closes="18:00"),),
-        holidays=("2026-12-25", "2027-01-01"),
-    ),
 )
 
 
@@ -243,37 +224,6 @@ def _locations(users: int) -> Iterator[Location]:
             address=f"100 Example Avenue, {floor}, Chicago, IL 60601",
             networks=(f"10.20.{index}.0/24",),
         )
-
-
-def _groups(users: tuple[User, ...]) -> Iterator[Group]:
-    """Yield a department for every twenty users, reception and a menu in front of them."""
-    base = 70 * 10 ** (len(users[0].extension) - 2)
-    count = max(1, min(len(users) // 20, len(DEPARTMENTS)))
-    for index in range(count):
-        yield Group(
-            id=f"group-{index}",
-            name=DEPARTMENTS[index],
-            extension=str(base + index),
-            numbers=(f"+1312557{index:04d}",),
-            members=tuple(user.id for user in users[index::count][:8]),
-            strategy=_STRATEGIES[index % len(_STRATEGIES)],
-            hours="office",
-            closed=str(base + 91),
-            overflow=users[0].extension,
-        )
-    yield Group(
-        id="menu",
-        name="Main menu",
-        extension=str(base + 90),
-        numbers=("+13125550000",),
-        kind="menu",
-        prompt="welcome",
-        keys={"0": users[0].extension, "1": str(base), "2": str(base + count - 1)},
-        overflow=users[0].extension,
-    )
-    yield Group(
-        id="closed", name="Closed", extension=str(base + 91), kind="prompt", prompt="closed"
-    )
 
 
 def _contacts(dice: random.Random, count: int) -> Iterator[Contact]:

@@ -238,6 +238,66 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "groups[0].number: missing",
     ),
     (
+        "user group without user",
+        {"users": [A], "groups": [group("g", "700", kind="user")]},
+        "groups[0].target: missing; write the extension of the user",
+    ),
+    (
+        "group group to a user",
+        {"users": [A], "groups": [group("g", "700", kind="group", target="1001")]},
+        "groups[0].target: no group has the extension `1001`",
+    ),
+    (
+        "target group to itself",
+        {"users": [A], "groups": [group("g", "700", kind="group", target="700")]},
+        "groups[0].target: callers go round: 700 → 700",
+    ),
+    (
+        "circle by number",
+        {
+            "users": [A],
+            "groups": [group("g", "700", numbers=["+13125550100"], busy="+13125550100")],
+        },
+        "groups[0].busy: callers go round: 700 → 700",
+    ),
+    (
+        "names key taken",
+        {
+            "users": [A],
+            "groups": [group("g", "700", kind="menu", keys={"*": "1001"}, names_key="*")],
+        },
+        "groups[0].names_key: `*` leads somewhere in `keys`",
+    ),
+    (
+        "unknown sound",
+        {"users": [A], "groups": [group("g", "700", hears="x")]},
+        "groups[0].hears: there is no prompt `x`; write ring-back, music or a prompt's id",
+    ),
+    (
+        "no ring time",
+        {"users": [A], "groups": [group("g", "700", ring_time=0)]},
+        "groups[0].ring_time: 0 does not fit",
+    ),
+    (
+        "exception twice",
+        {
+            "hours": [
+                {
+                    "id": "h",
+                    "time_zone": "UTC",
+                    "windows": [],
+                    "exceptions": [{"day": "2026-12-24"}, {"day": "2026-12-24"}],
+                }
+            ]
+        },
+        "hours[0].exceptions[1].day: `2026-12-24` is also at hours[0].exceptions[0].day",
+    ),
+    (
+        "calendar",
+        {"hours": [{"id": "h", "time_zone": "UTC", "windows": [], "calendar": "hello"}]},
+        "hours[0].calendar: not an iCalendar that can be read",
+    ),
+    (
         "group to itself",
         {"users": [A], "groups": [group("g", "700", overflow="700")]},
         "groups[0].overflow: callers go round: 700 → 700",
@@ -292,6 +352,15 @@ def test_targets_may_be_other_sites_outside_numbers_and_emergency() -> None:
         peers=[{"site": "t", "code": "822", "host": "t.example"}],
         number_plan={"outside_prefix": "9"},
     )
+
+
+def test_a_chain_longer_than_calls_may_go_is_pointed_out() -> None:
+    chain = [group(f"g{n}", f"70{n}", overflow=f"70{n + 1}") for n in range(9)]
+    last = group("last", "709", overflow="1001")
+    data = {"version": 1, "site": SITE, "zones": ZONES, "users": [A], "groups": [*chain, last]}
+    found = [str(warning) for warning in warnings(decode(msgspec.json.encode(data)))]
+    way = " → ".join(f"70{n}" for n in range(10))
+    assert found == [f"groups[9]: callers are cut off after 8 groups: {way}; make the way shorter"]
 
 
 def test_an_alias_may_repeat_its_own_extension() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import cycle
 
-from appliance.call.path import CHOICES, DEPTH, LOOP, RESTLESS, follow
+from appliance.call.path import DEPTH, LOOP, RESTLESS, follow
 from appliance.call.steps import Goto, Note, Outcome, Plan, Reject, Step
 
 
 def says(*steps: Step) -> Plan:
     for step in steps:
-        yield step
+        _ = yield step
 
 
 def run(first: Plan, resolve: Callable[[str, float], Plan]) -> list[Step]:
