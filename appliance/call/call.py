@@ -10,7 +10,7 @@ from appliance.call.branch import COMPLETED_ELSEWHERE, Branch
 from appliance.call.bridge import Bridge
 from appliance.call.caller import Caller, Party
 from appliance.call.context import CallContext
-from appliance.call.events import DigitPressed, Heard, RelayEnded, RelayFailed, SoundEnded
+from appliance.call.events import DigitPressed, Heard, RelayFailed, SoundEnded
 from appliance.call.leg import Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.move import Move
@@ -347,10 +347,6 @@ class Call:
         )
         self.sealing.close(self.media.close(), now)
 
-    def relay_ended(self, event: RelayEnded, now: float) -> None:
-        """Add a relay's last counters to the record."""
-        self.sealing.relay_ended(event, now)
-
     def relay_failed(self, event: RelayFailed, now: float) -> None:
         """Take that a relay could not be opened: move to another port, or end the call."""
         if self.state is CallState.ENDED:
@@ -376,6 +372,11 @@ class Call:
         """Take a key that a party has pressed, however it came: RFC 4733, INFO or in its audio."""
         if side == CALLER and self._terminal and self.state is CallState.RINGING:
             self._terminal.digit(digit, now)
+
+    def described(self, leg: Leg, body: bytes) -> None:
+        """Take the description in a phone's answer to a refresh: another key, another port."""
+        if self.media.says_anew(leg, body):
+            self.reconnect()
 
     def reconnect(self) -> None:
         """Make the relays fit what was said last."""

@@ -109,6 +109,9 @@ class _Departed:
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
         """Do nothing: it is over."""
 
+    def described(self, leg: Leg, body: bytes) -> None:
+        """Do nothing: it is over."""
+
     def changed(self) -> None:
         """Do nothing: it is over."""
 

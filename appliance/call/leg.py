@@ -35,6 +35,10 @@ class LegOwner(Protocol):
         """End the call: this leg's phone is not there any more."""
         ...
 
+    def described(self, leg: Leg, body: bytes) -> None:
+        """Take the description in a phone's answer to a refresh; mostly nothing new."""
+        ...
+
     def changed(self) -> None:
         """Save the call: a leg has changed without a request of its phone."""
         ...
@@ -321,6 +325,7 @@ class Leg:
         if status < 300:
             if response.cseq.method == "INVITE":
                 self.acknowledge(response, now)
+                self.owner.described(self, response.body)
             else:
                 self.timer.answered(response, now)
                 self.owner.changed()

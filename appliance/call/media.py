@@ -16,6 +16,7 @@ from appliance.call.security import answered, keys_of, offered
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import (
     HELD,
+    RemoteMedia,
     check_answer,
     check_offer,
     direction_of,
@@ -188,6 +189,22 @@ class CallMedia:
         for relay in saved.relays:
             self._context.emit(PutRelay(relay))
 
+    def says_anew(self, leg: Leg, body: bytes) -> bool:
+        """Take a phone's answer to a refresh; return whether its audio goes or is kept otherwise.
+
+        What is no answer is ignored: a refresh has nothing to agree on (RFC 4028, 7.4).
+        """
+        if not body or leg.told is None or leg.heard is None:
+            return False
+        try:
+            session = check_answer(leg.told, Session.parse(body))
+        except RemoteError:
+            return False
+        if _reached(session) == _reached(leg.heard):
+            return False
+        leg.heard = session
+        return True
+
     def close(self) -> int:
         """End all relays and give the ports back; return how many relays will still report."""
         for key in self._relays:
@@ -289,6 +306,12 @@ def protection_of(relay: Relay) -> str:
     passes = a.sends == b.receives and b.sends == a.receives
     way = "passed" if passes else "bridged"
     return f"SRTP: caller {suites[0]}, callee {suites[1]}, {way}"
+
+
+def _reached(session: Session) -> list[tuple[RemoteMedia, list[str]]]:
+    """Return where and with which keys each stream reaches a phone."""
+    keys = [line.crypto for line in session.media]
+    return list(zip(remote_media(session), keys, strict=True))
 
 
 def _moved(relay: Relay, side: int, port: int, revision: int) -> Relay:

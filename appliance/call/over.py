@@ -21,6 +21,9 @@ class Over:
     def lapsed(self, leg: object, reason: str, now: float) -> None:
         """Do nothing."""
 
+    def described(self, leg: object, body: bytes) -> None:
+        """Do nothing."""
+
     def changed(self) -> None:
         """Do nothing."""
 

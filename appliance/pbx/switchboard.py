@@ -353,7 +353,7 @@ class Switchboard:
         """Put a relay's counters into its call's record."""
         call = self.calls.get(event.key.partition("/")[0])
         if call is not None:
-            call.relay_ended(event, now)
+            call.sealing.relay_ended(event, now)
 
     def relay_failed(self, event: RelayFailed | RelaySilent, now: float) -> None:
         """Move or end a call whose audio cannot pass; end one whose phones both fell silent."""

@@ -340,6 +340,30 @@ def test_a_clear_leg_beside_a_secure_one_stays_as_it_is_on_hold() -> None:
     assert ours(reinvite, GCM) == ours(again, GCM)
 
 
+def test_a_phone_may_answer_a_session_refresh_with_another_key() -> None:
+    bench = Bench.in_outage()
+    alice, bob = bench.registered("1001", "1002")
+    invite, incoming = called(bench, alice, bob, sdp(alice.host))
+    bob.answer(incoming, 488)
+    _, again = bob.requests()
+    bob.answer(again, 200, tag="again", body=secure(bob, taken(again, GCM, 77)))
+    joined(alice, invite, bob)
+    revisions = []
+    for filler in (77, 78):
+        bench.advance(900.1)
+        for phone in (alice, bob):
+            refresh = phone.expect("INVITE")
+            body = sdp(alice.host)
+            if phone is bob:
+                body = secure(bob, taken(refresh, GCM, filler))
+            phone.answer(refresh, 200, tag=refresh.to.tag or "", body=body)
+            phone.expect("ACK")
+        (relay,) = bench.relays.values()
+        revisions.append(relay.revision)
+    assert the_relay(bench)[1].receives == key_of(0, GCM, 78)
+    assert revisions == [1, 2]
+
+
 def test_a_phone_is_offered_the_suite_first_that_it_uses() -> None:
     bench = Bench.in_outage()
     alice, bob = bench.registered("1001", "1002")
