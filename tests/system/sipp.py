@@ -27,6 +27,15 @@ class Sipp:
         """Call somebody, talk for a moment and hang up."""
         self._end(self._begin("call", APPLIANCE, dialled))
 
+    def calls(self, dialled: str, count: int, seconds: float) -> subprocess.Popen[bytes]:
+        """Begin to call somebody `count` times, 50 a second, and to talk so long in each call."""
+        more = ["-m", str(count), "-l", str(count), "-r", "50", "-d", str(round(1000 * seconds))]
+        return self._begin("call", APPLIANCE, dialled, *more)
+
+    def answers(self, count: int) -> subprocess.Popen[bytes]:
+        """Begin to take so many calls."""
+        return self._begin("answer", APPLIANCE, "", "-m", str(count))
+
     def answer(self) -> subprocess.Popen[bytes]:
         """Begin to wait for one call, answer it, and echo what is said."""
         return self._begin("answer", APPLIANCE, "", "-rtp_echo")
@@ -42,7 +51,8 @@ class Sipp:
         who = f"[authentication username={self.name} password={password(self.name)}]"
         fields.write_text(f"SEQUENTIAL\n{self.name};{DOMAIN};{who};{dialled}\n")
         words = ["sipp", server, "-sf", str(SCENARIOS / f"{scenario}.xml"), "-inf", str(fields)]
-        words += ["-i", self.host.address, "-mi", self.host.address, "-p", "5060", "-m", "1"]
+        words += ["-i", self.host.address, "-mi", self.host.address, "-p", "5060"]
+        words += ["-m", "1", "-d", "1500"]
         words += [
             "-auth_uri",
             f"{dialled}@{DOMAIN}" if dialled else DOMAIN,
@@ -50,7 +60,7 @@ class Sipp:
             "16000",
             "-nostdin",
         ]
-        words += ["-timeout", "40s", "-timeout_error"]
+        words += ["-timeout", "90s", "-timeout_error"]
         words += ["-t", self.transport, "-trace_err", "-error_file", str(self.folder / "errors")]
         words += ["-trace_msg", "-message_file", str(self.folder / "messages"), *more]
         return self.host.start(*words, log=self.folder / "log")
