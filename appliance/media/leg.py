@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from appliance.call.actions import Keys, RelaySide
@@ -19,8 +20,11 @@ Listener = Callable[[memoryview, float], None]
 class Leg:
     """Our RTP and RTCP ports towards one phone."""
 
-    def __init__(self, loop: Loop, local: Address) -> None:
-        """Bind both ports; raises OSError with neither of them held."""
+    def __init__(self, loop: Loop, local: Address, resumed: bool = False) -> None:
+        """Bind both ports; raises OSError with neither of them held.
+
+        `resumed`: the call may be older than this process.
+        """
         address, port = local
         self._loop = loop
         self._learn_from = ""
@@ -33,6 +37,9 @@ class Leg:
         """Opens what the phone sends; only while somebody needs it open."""
         self.outbound: SrtpSender | None = None
         """Protects what the phone is sent; only when that is not protected already."""
+        self.disguise = int.from_bytes(os.urandom(4), "big") if resumed else 0
+        """Changes the sources that the phone is told when we protect packets for it: nobody knows how
+        far the rollover counters of an earlier life were, and those of other sources begin at 0."""
         self.listeners: tuple[Listener, ...] = ()
         """Who gets every RTP packet of the phone's; then none goes on as it is, unread."""
         self.sampler: Listener | None = None

@@ -42,19 +42,21 @@ class RelayedStream:
         relay: Relay,
         studio: Studio | None = None,
         known: Mapping[Address, Address] | None = None,
+        resumed: bool = False,
     ) -> None:
         """Open it; raises OSError or LocalError, with nothing held, when it cannot be had.
 
-        `known`: where phones were learnt to be, by our port, before this process began.
+        `known`: where phones were learnt to be, by our port, before this process began. `resumed`:
+        the call may have begun before.
         """
         self.key = relay.key
         self._loop = loop
         self._studio = studio or Studio(loop)
         self._ends: dict[Leg, EndSystem] = {}
         self._relay: Relay | None = None
-        self._a = Leg(loop, relay.a.local)
+        self._a = Leg(loop, relay.a.local, resumed)
         try:
-            self._b = Leg(loop, relay.b.local) if relay.b else None
+            self._b = Leg(loop, relay.b.local, resumed) if relay.b else None
         except (OSError, OverflowError):
             self._a.close()
             raise

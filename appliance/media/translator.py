@@ -11,7 +11,8 @@ from appliance.media.buffer import BUFFER, VIEW
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
 from appliance.media.srtp import SUITES
-from appliance.rtp.packet import is_rtcp
+from appliance.rtp.disguise import disguise_rtcp, disguise_rtp
+from appliance.rtp.packet import HEADER_SIZE, is_rtcp
 from appliance.rtp.sampled import SAMPLE_MASK
 
 _MARKER = 0x80
@@ -96,14 +97,24 @@ class Translator:
         if target is None:
             return True
         port = target.rtp if target.muxed else target.rtcp
-        if kept is None and not self._same_keys and target.outbound is not None:
-            size = target.outbound.rtcp(size)
+        if kept is None and not self._same_keys:
+            size = self._protect_rtcp(target, size)
         if size:
             port.send(kept or VIEW[:size])
         return True
 
+    def _protect_rtcp(self, target: Leg, size: int) -> int:
+        source = self._source
+        mine = target.disguise if target.outbound is not None else 0
+        theirs = source.disguise if source.outbound is not None else 0
+        if mine or theirs:
+            disguise_rtcp(VIEW[:size], mine, theirs)
+        return target.outbound.rtcp(size) if target.outbound is not None else size
+
     def _send(self, target: Leg, size: int, kept: bytes | None) -> None:
         if kept is None and not self._same_keys and target.outbound is not None:
+            if target.disguise and size >= HEADER_SIZE:
+                disguise_rtp(VIEW[:size], target.disguise)
             size = target.outbound.rtp(size)
         if size:
             target.rtp.send(kept or VIEW[:size])

@@ -128,7 +128,7 @@ class Worker:
                 return [*self._withdrawals(keys), *(partial(self._drop, key) for key in keys)]
             case Resync(relays):
                 keep = partial(self._keep, {relay.key for relay in relays})
-                return [keep, *(partial(self._put, relay) for relay in relays)]
+                return [keep, *(partial(self._put, relay, resumed=True) for relay in relays)]
             case SetMarks(media):
                 return [partial(MEDIA.change, media), partial(self.marked, media)]
             case AskStats() | AskQuality():
@@ -153,14 +153,14 @@ class Worker:
             a, b = stream.counters
             rows.append(LiveQuality(key, told(0, a, recent=True), told(1, b, recent=True)))
 
-    def _put(self, relay: Relay) -> None:
-        self._open(relay)
+    def _put(self, relay: Relay, resumed: bool = False) -> None:
+        self._open(relay, resumed)
         stream = self._relays.get(relay.key)
         if stream is not None:
             self._offer(stream)
 
-    def _open(self, relay: Relay) -> None:
-        """Make a relay exist as wanted, or tell why not."""
+    def _open(self, relay: Relay, resumed: bool) -> None:
+        """Make a relay exist as wanted, or tell why not; `resumed`: the call may be older."""
         stream = self._relays.get(relay.key)
         try:
             if stream is not None and stream.fits(relay):
@@ -168,17 +168,18 @@ class Worker:
                 return
             if stream is not None:
                 self._forget(relay.key)
+                resumed = True
             elif len(self._relays) >= self._capacity:
                 raise OSError(0, f"all {self._capacity} relays are in use")
-            self._relays[relay.key] = self._new_stream(relay)
+            self._relays[relay.key] = self._new_stream(relay, resumed)
         except (OSError, OverflowError, LocalError) as error:
             self._fail(relay.key, error)
             return
         self._past = self._past.plus(Stats(opened=1))
 
-    def _new_stream(self, relay: Relay) -> RelayedStream:
+    def _new_stream(self, relay: Relay, resumed: bool) -> RelayedStream:
         known = self._kernel.relays.learnt(relay.key, relay.revision) if self._kernel else {}
-        stream = RelayedStream(self._loop, relay, self._studio, known)
+        stream = RelayedStream(self._loop, relay, self._studio, known, resumed)
         if self._kernel is not None:
             stream.carried = partial(self._kernel.relays.carried, relay.key)
         return stream

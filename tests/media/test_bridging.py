@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from appliance.media import srtp
 from appliance.media.loop import Loop
 from appliance.media.relay import RelayedStream
 from appliance.media.srtp import SrtpReceiver, SrtpSender
+from appliance.rtp.packet import RtpPacket
 from appliance.sdp.crypto import SUITES
 from tests.media.phone import RTCP, Phone, relay, rtp, settle, udp
 from tests.media.secure_phone import SecurePhone, fresh_keys, opened, protected
@@ -268,6 +270,43 @@ def test_a_stream_that_becomes_straight_and_back(loop: Loop) -> None:
     a.say_clear(rtp(2))
     settle(loop)
     assert b.understood() == [rtp(2)]
+    stream.close()
+
+
+def test_a_bridged_call_outlives_the_media_process(loop: Loop) -> None:
+    """Four hours in, the rollover counters are far; a new process knows none of them."""
+    a, b = secure_phone("AEAD_AES_128_GCM"), secure_phone()
+    first = RelayedStream(loop, relay(a.side(), b.side()))
+    for sequence in (65535, 0, 30000, 60000, 0, 30000, 60000, 1):
+        a.say_clear(rtp(sequence))
+        b.say_clear(rtp(sequence))
+        settle(loop)
+    assert len(a.understood()) == len(b.understood()) == 8
+    first.close()
+    second = RelayedStream(loop, relay(a.side(), b.side()), resumed=True)
+    a.say_clear(rtp(2))
+    b.say_clear(rtp(2))
+    settle(loop)
+    heard = [RtpPacket.parse(packet) for packet in (*a.understood(), *b.understood())]
+    assert [(packet.sequence, packet.payload) for packet in heard] == [(2, b"audio")] * 2
+    assert 0x1234 not in {packet.ssrc for packet in heard}
+    second.close()
+
+
+def test_reports_name_the_sources_that_the_phones_know(loop: Loop) -> None:
+    a, b = Phone(), secure_phone()
+    stream = RelayedStream(loop, relay(a.side(), b.side()), resumed=True)
+    a.say(rtp(1, ssrc=0xA))
+    b.say_clear(rtp(1, ssrc=0xB))
+    settle(loop)
+    (told,) = [RtpPacket.parse(packet).ssrc for packet in b.understood()]
+    assert told != 0xA and RtpPacket.parse(a.heard()[0]).ssrc == 0xB
+    about = struct.pack(">BBHII20x", 0x81, 201, 7, 0xB, told)
+    b.report_clear(about)
+    a.report(struct.pack(">BBHII20x", 0x81, 201, 7, 0xA, 0xB))
+    settle(loop)
+    assert a.reports() == [struct.pack(">BBHII20x", 0x81, 201, 7, 0xB, 0xA)]
+    assert b.understood_reports() == [struct.pack(">BBHII20x", 0x81, 201, 7, told, 0xB)]
     stream.close()
 
 
