@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Literal
 
-from appliance.bundle import Bundle, Group, User
+from appliance.bundle import Bundle, Group
 from appliance.call.steps import Outcome, Step
 from sdg.names import Names
 from sdg.presence import Presence
@@ -29,35 +28,25 @@ Part = Generator[Step, Outcome, Result]
 """A target's plan: yields steps like any plan and returns what came of it."""
 
 
-@dataclass(frozen=True)
 class Grounds:
-    """What all groups of a site share; built when a bundle is applied."""
+    """What all groups of a site share; made with the bundle, so that no call has to wait for it."""
 
-    bundle: Bundle
-    turns: Turns
-    presence: Presence
-    users: dict[str, User] = field(init=False)
-    """By id."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "users", {user.id: user for user in self.bundle.users})
-
-    @cached_property
-    def extensions(self) -> dict[str, str]:
-        """What may be dialled from a menu, to a name for the record: our own extensions only."""
-        bundle = self.bundle
+    def __init__(self, bundle: Bundle, turns: Turns, presence: Presence) -> None:
+        self.turns = turns
+        self.presence = presence
+        self.users = {user.id: user for user in bundle.users}
+        """By id."""
+        self.by_extension = {user.extension: user for user in bundle.users}
         groups = {group.extension: group.name for group in bundle.groups}
-        return groups | {user.extension: user.name for user in bundle.users}
-
-    @cached_property
-    def beginnings(self) -> frozenset[str]:
-        """Return whatever an extension begins with without being whole."""
-        return frozenset(name[:cut] for name in self.extensions for cut in range(1, len(name)))
-
-    @cached_property
-    def names(self) -> Names:
-        """Users by the keys of their names."""
-        return Names(self.bundle.users)
+        self.extensions = groups | {user.extension: user.name for user in bundle.users}
+        """What may be dialled from a menu, to a name for the record: our own extensions only."""
+        self.beginnings = frozenset(
+            name[:cut] for name in self.extensions for cut in range(1, len(name))
+        )
+        """Whatever an extension begins with without being whole."""
+        spelled = any(group.names_key is not None for group in bundle.groups)
+        self.names = Names(bundle.users if spelled else ())
+        """Users by the keys of their names; empty where no menu asks for them: 12 us each."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from sdg.visit import Part, Result, Visit
 
 def plan(visit: Visit) -> Part:
     """Ring the user."""
-    target = visit.group.target
-    for user in visit.grounds.bundle.users:
-        if user.extension == target:
-            return (yield from ring(visit, (user,)))
-    return Result(word="empty", reason=f"there is no user with the extension {target}")
+    target = visit.group.target or ""
+    user = visit.grounds.by_extension.get(target)
+    if user is None:
+        return Result(word="empty", reason=f"there is no user with the extension {target}")
+    return (yield from ring(visit, (user,)))

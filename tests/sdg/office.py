@@ -34,9 +34,15 @@ class Office:
     """A site in an outage whose phones 1001 to 1005 are registered, or those that are named."""
 
     def __init__(self, *groups: Group, phones: str = "1001 1002 1003 1004 1005", **more: Any):
-        self.bench = Bench.in_outage(with_groups(*groups, **more))
-        names = phones.split()
-        self.phones = dict(zip(names, self.bench.registered(*names), strict=True))
+        names = dict(more.pop("called", {}))
+        bundle = with_groups(*groups, **more)
+        users = tuple(
+            msgspec.structs.replace(one, name=names.get(one.extension, one.name))
+            for one in bundle.users
+        )
+        self.bench = Bench.in_outage(msgspec.structs.replace(bundle, users=users))
+        there = phones.split()
+        self.phones = dict(zip(there, self.bench.registered(*there), strict=True))
         self.invite: Request | None = None
 
     @property

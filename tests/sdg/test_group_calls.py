@@ -230,7 +230,31 @@ def test_a_key_that_begins_an_extension_waits_for_more() -> None:
     assert list(office.wait(0.1)) == ["1002"]
 
 
-def test_a_name_is_found_by_its_keys() -> None:
+CALLED = {"1002": "Ana Silva", "1003": "João Müller", "1004": "Bruno Silva"}
+
+
+def test_a_name_that_fits_one_user_is_taken_at_once() -> None:
+    office = Office(group(kind="menu", names_key="*", prompt="welcome"), called=CALLED)
+    office.call()
+    office.press("*685")
+    read = [office.heard() for _ in range(5)]
+    assert read == ["connecting-to", "digit-1", "digit-0", "digit-0", "digit-3"]
+    assert list(office.rung()) == ["1003"]
+    assert "found João Müller (1003)" in office.steps
+
+
+def test_of_two_with_a_name_the_caller_chooses() -> None:
+    office = Office(group(kind="menu", names_key="*", prompt="welcome"), called=CALLED)
+    office.call()
+    office.press("*745#")
+    read = [office.heard() for _ in range(8)]
+    assert read[0] == "name-choose"
+    assert read[-2:] == ["press", "digit-1"]
+    office.press("2")
+    assert "found Bruno Silva (1004)" in office.steps
+
+
+def test_more_names_than_can_be_read_out_need_more_letters() -> None:
     office = Office(group(kind="menu", names_key="*", prompt="welcome"))
     office.call()
     office.press("*")
