@@ -38,8 +38,8 @@ class Leg:
         self.outbound: SrtpSender | None = None
         """Protects what the phone is sent; only when that is not protected already."""
         self.disguise = int.from_bytes(os.urandom(4), "big") if resumed else 0
-        """Changes the sources that the phone is told when we protect packets for it: nobody knows how
-        far the rollover counters of an earlier life were, and those of other sources begin at 0."""
+        """Changes the sources that the phone is told when we protect packets for it: nobody knows
+        how far rollover counters were in an earlier life; those of other sources begin at 0."""
         self.listeners: tuple[Listener, ...] = ()
         """Who gets every RTP packet of the phone's; then none goes on as it is, unread."""
         self.sampler: Listener | None = None
@@ -50,7 +50,7 @@ class Leg:
         """Whether packets must prove themselves although they pass as they are."""
         self.rtp = Port(loop, local)
         try:
-            self.rtcp = Port(loop, (address, port + 1))
+            self.rtcp = Port(loop, (address, port + 1), is_busy=False)
         except (OSError, OverflowError):
             self.rtp.close()
             raise

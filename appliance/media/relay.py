@@ -29,8 +29,8 @@ from appliance.media.translator import Translator
 from appliance.rtp.quality import Side
 from appliance.rtp.sampled import Place
 
-DESCRIPTORS = 8
-"""Of one relay: four ports with a guard and a live socket each."""
+DESCRIPTORS = 6
+"""Of one relay: two RTP ports of two sockets each, two RTCP ports of one."""
 
 
 class RelayedStream:

@@ -232,7 +232,7 @@ def test_stats_sum_living_and_ended_relays(trial: Trial) -> None:
         workers=1,
         relays=1,
         capacity=10,
-        descriptors=8,
+        descriptors=6,
         packets=2,
         octets=2 * len(rtp()),
         opened=2,
