@@ -62,6 +62,8 @@ class Leg:
         """What a phone is asked for that refused the other profile; None: whatever fits best."""
         self.keys: dict[str, bytes] = {}
         """Keys and salts of our own for this leg, by `<m-line> <suite>`; secret."""
+        self.announces: dict[int, bool] = {}
+        """By m-line: whether the phone only sends, and has from the beginning: that is no hold."""
         self.told: Session | None = None
         """Last description we sent, to be repeated in refreshes."""
         self.heard: Session | None = None

@@ -37,6 +37,8 @@ class End(NamedTuple):
 
     side: RelaySide
     direction: Direction
+    holds: bool
+    """Whether the phone does not want to hear the other one, for now."""
 
 
 class CallMedia:
@@ -263,7 +265,7 @@ class CallMedia:
                 sends=sends,
                 codecs=codecs_of(line, ours),
             )
-            ends.append(End(relay_side, media.direction))
+            ends.append(End(relay_side, media.direction, _holds(leg, len(ends), media)))
         return ends
 
     def _has_music(self, session: Session, line: Media) -> bool:
@@ -281,7 +283,7 @@ class CallMedia:
         """Return a side with music where the other phone holds it and its own listens (C4)."""
         side = end.side
         if (
-            other.direction in HELD
+            other.holds
             and end.direction in ("sendrecv", "recvonly")
             and side.remote is not None
             and self._context.policies.music_on_hold
@@ -306,6 +308,13 @@ def protection_of(relay: Relay) -> str:
     passes = a.sends == b.receives and b.sends == a.receives
     way = "passed" if passes else "bridged"
     return f"SRTP: caller {suites[0]}, callee {suites[1]}, {way}"
+
+
+def _holds(leg: Leg, index: int, media: RemoteMedia) -> bool:
+    """Tell whether a phone holds the other one; one that only plays an announcement does not."""
+    announces = media.direction == "sendonly" and media.rtp is not None
+    leg.announces[index] = announces = announces and leg.announces.get(index, True)
+    return media.direction in HELD and not announces
 
 
 def _reached(session: Session) -> list[tuple[RemoteMedia, list[str]]]:

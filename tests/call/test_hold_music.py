@@ -154,6 +154,25 @@ def test_music_on_a_secure_leg_is_protected_with_the_key_it_knows() -> None:
     assert b.sends == a.receives
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_an_announcement_is_no_hold(early: bool) -> None:
+    bench = Bench.in_outage()
+    alice, bob = bench.registered("1001", "1002")
+    invite, incoming = called(bench, alice, bob, sdp(alice.host))
+    announcement = sdp(bob.host, direction="sendonly")
+    if early:
+        bob.answer(incoming, 183, body=announcement)
+        assert hears(bench) == (None, None)
+    alice.take()
+    bob.answer(incoming, 200, body=sdp(bob.host) if early else announcement)
+    joined(alice, invite, bob)
+    assert hears(bench) == (None, None)
+    bob.send(bob.back(incoming, "INVITE", "callee", body=sdp(bob.host, direction="inactive")))
+    asked = alice.expect("INVITE")
+    alice.answer(asked, 200, tag=asked.to.tag or "", body=sdp(alice.host, direction="recvonly"))
+    assert hears(bench) == (MUSIC, None)
+
+
 def test_a_phone_may_be_called_by_one_that_holds_from_the_start() -> None:
     bench = Bench.in_outage()
     alice, bob = bench.registered("1001", "1002")

@@ -10,8 +10,10 @@ from appliance.bundle import Policies
 from appliance.call.actions import Relay, Sound
 from appliance.call.events import DigitPressed, RelayFailed, SoundEnded
 from appliance.call.steps import Collect, Outcome, Plan, Play, Reject, Ring, Step, Target
+from appliance.ports import Restored
 from appliance.sdp.session import Session
 from appliance.sip.digit import digit_of
+from appliance.sip.framing import parse
 from appliance.sip.message import Request, Response
 from tests.call.test_security import SHA1_80, crypto, line, ours, profile, secure
 from tests.phones import Bench, sdp, site_bundle
@@ -322,6 +324,16 @@ def test_hold_and_refresh_in_the_middle_of_a_menu() -> None:
     assert menu.hears == Sound("menu", serial=1)
     menu.press("4")
     assert menu.outcomes[0].keys == "4"
+
+
+def test_a_menu_does_not_outlive_a_restart_but_ends_cleanly() -> None:
+    menu = Menu(Collect(("menu",), up_to(1)))
+    menu.call()
+    after = Bench(restored=Restored(calls=tuple(menu.bench.saved_calls.values())))
+    assert after.record.sealed
+    assert after.record.outcome == "answered"
+    assert [Request] == [type(parse(send.data)) for send in after.unsent]
+    assert b"BYE" in after.unsent[0].data
 
 
 def test_who_waits_hears_what_the_step_says() -> None:
