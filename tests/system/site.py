@@ -72,7 +72,9 @@ class System:
         monitoring: dict[str, Any] | None = None,
         policies: dict[str, Any] | None = None,
         settings: dict[str, Any] | None = None,
+        parts: dict[str, Any] | None = None,
     ) -> None:
+        """`parts` are further sections of the bundle, e.g. `groups`."""
         self.folder = folder
         self.cloud_data, self.data, self.sockets = (
             folder / "cloud",
@@ -83,7 +85,8 @@ class System:
             place.mkdir(parents=True)
         self._more = settings or {}
         self._site = folder / "site.json"
-        self._site.write_text(json.dumps(bundle(monitoring or QUICK, policies or {})))
+        made = bundle(monitoring or QUICK, policies or {}) | (parts or {})
+        self._site.write_text(json.dumps(made))
         self.network = Network(phones)
         try:
             self._start_names()
