@@ -137,7 +137,7 @@ class SaveCall(msgspec.Struct, frozen=True):
 
     call_id: str
     row: bytes
-    """msgpack of `call.call.CallState`."""
+    """As `call.saved.pack` writes it."""
 
 
 class SaveRecord(msgspec.Struct, frozen=True):
