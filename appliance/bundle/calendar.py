@@ -88,7 +88,7 @@ def _spans(events: list[_Given]) -> Iterator[Span]:
 
 
 def _given(event: Any, zone: ZoneInfo) -> _Given:
-    name = " ".join(str(event.get("SUMMARY", "")).split())[:80] or "an event without a name"
+    name = _shown(str(event.get("SUMMARY", ""))) or "an event without a name"
     for field, fault in event.errors:
         raise LocalError(f"{name!r}: {field} cannot be read ({fault}); mend the calendar")
     if "DTSTART" not in event:
@@ -99,6 +99,11 @@ def _given(event: Any, zone: ZoneInfo) -> _Given:
         raise LocalError(f"{name!r} ends before it begins, or is before 1970; mend the calendar")
     replaces = _in_zone(event["RECURRENCE-ID"].dt, own) if "RECURRENCE-ID" in event else None
     return _Given(event, name, begin, end, own, str(event.get("UID", "")), replaces)
+
+
+def _shown(text: str) -> str:
+    """Return a name as it may stand in a record and on a terminal."""
+    return "".join(letter for letter in " ".join(text.split())[:80] if letter.isprintable())
 
 
 def _naive(when: date | datetime, zone: tzinfo) -> tuple[datetime, tzinfo]:

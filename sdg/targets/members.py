@@ -68,14 +68,15 @@ class _Attempt:
         """Try all members once; return whether anybody was rung."""
         rang = False
         for batch in self._batches():
-            free = yield from self._passing_over(batch, ("free",))
+            free = yield from self._free(batch)
             if free and self.left > 0:
                 rang = True
                 yield from self._ring(free)
         if rang:
             return True
         for batch in self._batches():  # nobody is free: let a phone that rings ring for us, too
-            rung = [one for one in batch if self._states(batch)[one.id] == "ringing"]
+            states = self._states(batch)
+            rung = [one for one in batch if states[one.id] == "ringing"]
             if rung and self.left > 0:
                 rang = True
                 yield from self._ring(rung)
@@ -96,18 +97,16 @@ class _Attempt:
         for member in members:
             yield (member,)
 
-    def _passing_over(
-        self, batch: tuple[User, ...], wanted: tuple[State, ...]
-    ) -> Generator[Step, Outcome, list[User]]:
-        """Return those in a wanted state, and note the others with the reason."""
+    def _free(self, batch: tuple[User, ...]) -> Generator[Step, Outcome, list[User]]:
+        """Return those who are free, and note the others with the reason."""
         states = self._states(batch)
-        others = [member for member in batch if states[member.id] not in wanted]
+        others = [member for member in batch if states[member.id] != "free"]
         self._words.update("busy" for member in others if states[member.id] != "away")
         if others:
             shown = ", ".join(f"{one.extension} ({WHY[states[one.id]]})" for one in others[:20])
             more = f" and {len(others) - 20} more" if len(others) > 20 else ""
             yield Note(f"passed over: {shown}{more}")
-        return [member for member in batch if states[member.id] in wanted]
+        return [member for member in batch if states[member.id] == "free"]
 
     def _states(self, batch: tuple[User, ...]) -> dict[str, State]:
         presence = self._visit.grounds.presence

@@ -129,3 +129,45 @@ def test_rules_are_written_out_as_dateutil_writes_them(given: dict[str, Any], da
 def test_a_rule_never_goes_beyond_the_last_day() -> None:
     found = spans("DTSTART;VALUE=DATE:20261225\nRRULE:FREQ=YEARLY")
     assert len(found) == LAST.year - 2026
+
+
+LINES = some.sampled_from(
+    [
+        "BEGIN:VEVENT",
+        "END:VEVENT",
+        "BEGIN:VTIMEZONE",
+        "TZID:X",
+        "END:VTIMEZONE",
+        "DTSTART;VALUE=DATE:20261225",
+        "DTSTART;TZID=X:20260101T000000",
+        "DTSTART;TZID=Nowhere:20260101T000000",
+        "DTSTART;VALUE=DATE:99991231",
+        "DTSTART:00010101T000000Z",
+        "DTEND;VALUE=DATE:99991231",
+        "DURATION:P1D",
+        "DURATION:-P1D",
+        "RRULE:FREQ=DAILY;COUNT=99999999999",
+        "RRULE:FREQ=DAILY;INTERVAL=99999999999999999999",
+        "RRULE:FREQ=MONTHLY;BYMONTHDAY=0",
+        "RRULE:FREQ=MONTHLY;BYDAY=99MO",
+        "RRULE:FREQ=WEEKLY;WKST=XX",
+        "RRULE:INTERVAL=2",
+        "EXDATE:20260101",
+        "RDATE;VALUE=PERIOD:20260101T000000Z/PT1H",
+        "RECURRENCE-ID:20260101T000000Z",
+        "SUMMARY:\x00\u202e",
+        ": ;=",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(some.lists(LINES, max_size=12))
+def test_whatever_stands_in_a_calendar_is_read_or_refused(lines: list[str]) -> None:
+    text = "\n".join(["BEGIN:VCALENDAR", "BEGIN:VEVENT", *lines, "END:VEVENT", "END:VCALENDAR"])
+    try:
+        found = closing_spans(text, "America/Chicago")
+    except LocalError as error:
+        assert ";" in str(error), "a reason and what to do"
+        return
+    assert all(span.begin <= span.end for span in found)
