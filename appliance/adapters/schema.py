@@ -182,6 +182,15 @@ def take_snapshot(file: Path) -> None:
     with contextlib.closing(_reader(file)) as reader:
         reader.execute("VACUUM INTO ?", (str(new),))
     new.chmod(0o600)
+    _forget_calls(new)
     with open(new, "rb") as written:
         os.fsync(written.fileno())
     new.replace(snapshot_of(file))
+
+
+def _forget_calls(copy: Path) -> None:
+    """Leave calls out of a copy: tomorrow they are over, and their SRTP keys are nobody's."""
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("PRAGMA secure_delete=ON")
+        connection.execute("DELETE FROM call")

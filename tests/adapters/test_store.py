@@ -7,14 +7,16 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database
 
 from appliance.adapters import store as module
-from appliance.adapters.schema import take_snapshot
+from appliance.adapters.schema import migrations, snapshot_of, take_snapshot
 from appliance.adapters.store import Store
 from appliance.adapters.tables import HELD_RECORDS, Moment, Pending
 from appliance.call.actions import (
@@ -207,6 +209,37 @@ def test_the_snapshot_takes_the_place_of_a_corrupt_file(tmp_path: Path) -> None:
     opened.file.write_bytes(os.urandom(100_000))
     opened = Opened(opened.file)
     assert [found["id"] for found in opened.ask("records")] == ["kept"]
+    opened.store.stop()
+
+
+def test_a_snapshot_holds_no_calls_and_none_of_their_keys(tmp_path: Path) -> None:
+    opened = Opened(tmp_path / "core.db")
+    secret = b"master key and salt" * 400
+    opened.store.save(SaveCall("talking", secret))
+    opened.store.save(SaveRecord(record("kept")))
+    opened.ask("records")
+    take_snapshot(opened.file)
+    opened.store.stop()
+    assert b"master key" in opened.file.read_bytes()
+    assert b"master key" not in snapshot_of(opened.file).read_bytes()
+    assert b"kept" in snapshot_of(opened.file).read_bytes()
+
+
+def test_calls_of_the_first_schema_are_numbered(tmp_path: Path) -> None:
+    file = tmp_path / "core.db"
+    with closing(sqlite3.connect(file)) as old:
+        migrations.apply(Database(old), stop_before="number_calls")
+        old.execute("INSERT INTO call VALUES ('x', x'01'), ('y', x'02')")
+        old.commit()
+    opened = Opened(file)
+    assert sorted(opened.restored.calls) == [b"\x01", b"\x02"]
+    opened.store.save(SaveCall("z", b"\x03"))
+    opened.store.save(SaveCall("x", b"\x04"))
+    opened.store.save(SaveRecord(record("y")))
+    opened.ask("records")
+    opened.store.stop()
+    opened = Opened(file)
+    assert sorted(opened.restored.calls) == [b"\x03", b"\x04"]
     opened.store.stop()
 
 
