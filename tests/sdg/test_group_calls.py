@@ -333,7 +333,10 @@ def test_a_caller_may_come_back_to_a_menu_but_not_for_ever() -> None:
 OFFICE_HOURS = Hours(
     id="office",
     time_zone="Europe/Zurich",
-    windows=(Window(days=("mon", "tue", "wed", "thu", "fri"), opens="08:00", closes="18:00"),),
+    windows=(
+        Window(days=("mon", "tue", "wed", "thu", "fri"), opens="08:00", closes="18:00"),
+        Window(days=("sun",), opens="01:30", closes="03:30"),
+    ),
     holidays=("2027-01-15",),
 )
 
@@ -346,13 +349,20 @@ OFFICE_HOURS = Hours(
         ("2027-01-18 18:00:00", "1005"),
         ("2027-01-17 12:00:00", "1005"),
         ("2027-01-15 12:00:00", "1005"),
+        ("2027-03-28 01:59:59+01:00", "1002"),
+        ("2027-03-28 03:29:59+02:00", "1002"),
+        ("2027-03-28 03:30:00+02:00", "1005"),
+        ("2027-10-31 02:59:59+02:00", "1002"),
+        ("2027-10-31 02:00:00+01:00", "1002"),
+        ("2027-10-31 03:30:00+01:00", "1005"),
     ],
 )
 def test_it_is_open_or_closed_by_the_clock(
     time: str, rung: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office = Office(group(members="1002", hours="office", closed="1005"), hours=(OFFICE_HOURS,))
-    when = datetime.fromisoformat(time).replace(tzinfo=ZoneInfo("Europe/Zurich")).timestamp()
+    given = datetime.fromisoformat(time)
+    when = (given if given.tzinfo else given.replace(tzinfo=ZoneInfo("Europe/Zurich"))).timestamp()
     destinations = office.bench.core.switchboard._destinations
     assert destinations is not None
     assert destinations._wall(office.bench.now) == WALL + office.bench.now
