@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from appliance.media.flow import Flow, Mark, map_name, read_counts, read_mark
-from appliance.media.kernel_relay import KernelRelay, Share
+from appliance.media.kernel_relay import Carried, KernelRelay, Share
 from appliance.media.loop import Loop, log
 from appliance.media.netlink import DONE, DUMP, ERROR, Netfilter, Reply, Request
+from appliance.media.rates import Rates
 from appliance.media.reach import Reach
 from appliance.media.ruleset import GETSETELEM, table_number
 from appliance.media.tap import Take, Tap
@@ -45,6 +46,9 @@ class KernelPlane:
         self._question = 0
         self._left: Iterator[str] = iter(())
         self._counted_at = self._reached_at = loop.now
+        self._rates = Rates()
+        self._flooded: dict[str, int] = {}
+        """Revisions of relays with more packets than a phone sends."""
         loop.every_second(self._sweep)
 
     def listen(self, take: Take, read: Read) -> None:
@@ -67,13 +71,26 @@ class KernelPlane:
         self._changing.close()
 
     def want(self, key: str, revision: int, flows: Mapping[int, Flow]) -> None:
-        """Let a relay have these flows in the kernel; see `KernelRelay.want`."""
+        """Let a relay have these flows in the kernel; see `KernelRelay.want`.
+
+        One that was flooded stays in user space until the next offer and answer.
+        """
+        if self._flooded.get(key) == revision:
+            flows = {}
+        else:
+            self._flooded.pop(key, None)
         self.relays.want(key, revision, flows)
+
+    def forget(self, key: str) -> Carried:
+        """End what is known of a relay and return what it passed on."""
+        self._flooded.pop(key, None)
+        return self.relays.forget(key)
 
     def count(self) -> None:
         """Begin to read all counters."""
         if not self._question:
             self._left = iter(("flows4", "flows6"))
+            self._rates.begin(self._loop.time())
             self._ask_next()
 
     def _sweep(self) -> None:
@@ -127,6 +144,15 @@ class KernelPlane:
                     total = self.relays.count(mark, packets, octets)
                     if total is not None and self._tell_count is not None:
                         self._tell_count(mark, total)
+                    if total is not None and self._rates.floods(value, packets):
+                        self._expel(self.relays.key_of(mark))
+
+    def _expel(self, key: str) -> None:
+        revision = self.relays.revision_of(key)
+        if self._flooded.get(key) != revision:
+            log(f"relay {key} is flooded; it is left to user space, which has a limit")
+            self._flooded[key] = revision
+            self.relays.want(key, revision, {})
 
 
 def open_plane(loop: Loop, share: Share) -> KernelPlane | None:

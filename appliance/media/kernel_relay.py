@@ -84,8 +84,10 @@ class Entry:
     number: int
     """In the marks of its flows."""
     revision: int
+    asked: dict[int, Flow] = field(default_factory=dict)
+    """What the relay could give to a kernel, by way."""
     wanted: dict[int, Flow] = field(default_factory=dict)
-    """By way."""
+    """What of it this kernel can carry now."""
     installed: dict[int, Flow] = field(default_factory=dict)
     now: Carried = field(default_factory=Carried)
     """By the elements that are installed, when last read."""
@@ -139,7 +141,8 @@ class KernelRelay:
             if not flows or len(key.encode()) > KEY_LIMIT:
                 return
             entry = self._add(key, revision)
-        wanted = {way: flow for way, flow in flows.items() if self._carries(flow)}
+        entry.asked = dict(flows)
+        wanted = self._carried_of(entry)
         if entry.wanted == wanted and entry.revision == revision:
             return
         entry.wanted, entry.revision = wanted, revision
@@ -149,7 +152,7 @@ class KernelRelay:
         """Take these relays back now; `forget` then returns their last counters."""
         there = [key for key in keys if key in self._entries]
         for key in there:
-            self._entries[key].wanted = {}
+            self._entries[key].asked = self._entries[key].wanted = {}
         for at in range(0, len(there), BATCH):
             self._commit(there[at : at + BATCH])
 
@@ -189,6 +192,11 @@ class KernelRelay:
         entry = self._by_number.get(mark.relay)
         return entry.key if entry is not None else ""
 
+    def revision_of(self, key: str) -> int:
+        """Return the revision of a relay in the kernel, -1 for any other."""
+        entry = self._entries.get(key)
+        return -1 if entry is None else entry.revision
+
     def count(self, mark: Mark, packets: int, octets: int) -> int | None:
         """Note what a flow's counter shows.
 
@@ -204,10 +212,13 @@ class KernelRelay:
     def reconsider(self) -> None:
         """Ask again what the kernel can forward, as routes or sysctls have changed."""
         for key, entry in self._entries.items():
-            wanted = {way: flow for way, flow in entry.wanted.items() if self._carries(flow)}
+            wanted = self._carried_of(entry)
             if wanted != entry.wanted:
                 entry.wanted = wanted
                 self._change(key)
+
+    def _carried_of(self, entry: Entry) -> dict[int, Flow]:
+        return {way: flow for way, flow in entry.asked.items() if self._carries(flow)}
 
     def lose(self) -> None:
         """Note that somebody has removed the table; user space carries until it is back."""
@@ -265,7 +276,7 @@ class KernelRelay:
         if key not in self._refused:
             self._refused.add(key)
             log(f"relay {key} stays in user space: nftables says {error.strerror}")
-        entry.wanted = {}
+        entry.asked = entry.wanted = {}
         for way, flow in list(entry.installed.items()):
             # One by one, as some of them may not be there.
             with_key = element_list(f"flows{flow.version}", flow_index(flow))
@@ -361,7 +372,7 @@ class KernelRelay:
             return False
         way = element.mark.way
         flow = Flow(element.source, element.local, element.target, (via, element.via_port))
-        entry.wanted[way] = entry.installed[way] = flow
+        entry.asked[way] = entry.wanted[way] = entry.installed[way] = flow
         entry.now.packets[way], entry.now.octets[way] = element.packets, element.octets
         return True
 

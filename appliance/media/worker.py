@@ -189,7 +189,7 @@ class Worker:
         if self._kernel is None:
             return
         flows = stream.flows
-        self._kernel.relays.want(stream.key, stream.revision, flows)
+        self._kernel.want(stream.key, stream.revision, flows)
         if len(flows) == WAYS:
             self._unsettled.discard(stream.key)
         else:
@@ -228,7 +228,7 @@ class Worker:
     def _forget(self, key: str) -> RelayEnded:
         stream = self._relays.pop(key, None)
         self._unsettled.discard(key)
-        carried = self._kernel.relays.forget(key) if self._kernel else Carried()
+        carried = self._kernel.forget(key) if self._kernel else Carried()
         if stream is None:
             return RelayEnded(key, carried.counters(0), carried.counters(2))
         if self._kernel is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from appliance.call.actions import Codec, Relay
 from appliance.call.events import MediaEvent, RelaySilent
@@ -163,3 +164,39 @@ def test_counters_are_read_every_few_seconds(trial: Trial, phones: tuple[Phone, 
     trial.plane._sweep()
     trial.turn()
     assert trial.worker.stats.packets == 9
+
+
+def test_a_flood_is_left_to_user_space_until_the_next_offer(
+    trial: Trial, phones: tuple[Phone, Phone]
+) -> None:
+    a, b = phones
+    relay = relay_between(a, LOCAL_A, b, LOCAL_B)
+    trial.put(relay)
+    trial.read_counters()
+    speak(a, b, range(3))
+    trial.read_counters()
+    assert trial.plane.relays.flows == 4
+    for number in range(30_000):
+        a.rtp.sendto(rtp(number), LOCAL_A)
+    trial.read_counters()
+    trial.turn()
+    assert trial.plane.relays.flows == 0
+    trial._ask("media.put", relays=[relay])
+    assert trial.plane.relays.flows == 0
+    trial.put(structs.replace(relay, revision=2))
+
+
+def test_what_cannot_be_forwarded_comes_back_to_user_space_and_goes_again(
+    trial: Trial, phones: tuple[Phone, Phone]
+) -> None:
+    a, b = phones
+    host = trial.network.appliance
+    trial.put(relay_between(a, LOCAL_A, b, LOCAL_B))
+    for value, flows in (("0", 0), ("1", 4)):
+        host.run("sysctl", "-q", "-w", f"net.ipv4.ip_forward={value}")
+        trial.loop.now += kernel_plane.REACH_EVERY + 1
+        with host.inside():
+            trial.plane._sweep()
+        trial.turn()
+        assert trial.plane.relays.flows == flows
+        trial.plane._reached_at = 0.0
