@@ -24,6 +24,7 @@ from appliance.call.record import CallRecord
 from appliance.call.saved import SavedCall, SavedInvite, SavedLeg, read_head
 from appliance.call.steps import Target
 from appliance.errors import RemoteError, Unavailable
+from appliance.sdp.session import MEDIA_LIMIT
 from appliance.sip.flow import Flow
 from appliance.sip.framing import parse
 from appliance.sip.message import Response
@@ -114,6 +115,7 @@ def _resume(
 def _resume_leg(leg: Leg, saved: SavedLeg, offset: float, now: float) -> None:
     leg.session_id, leg.offered = saved.session_id, saved.offered
     leg.heard, leg.allow, leg.awaits = saved.heard, saved.allow, saved.awaits
+    leg.announces = dict.fromkeys(range(MEDIA_LIMIT), False)  # it has talked: sendonly is a hold
     leg.srtp, leg.asked_for_srtp, leg.keys = saved.srtp, saved.asked_for_srtp, saved.keys
     leg.told = leg.settled = saved.told
     if saved.unsettled and saved.told is not None:
