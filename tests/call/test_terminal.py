@@ -282,7 +282,9 @@ def test_a_secure_caller_is_bridged_to_whoever_is_rung_after_the_prompt() -> Non
     incoming = menu.bob.expect("INVITE")
     assert profile(incoming) == "RTP/SAVP"
     mine = crypto(incoming)[0]
-    assert told.keys[0] not in [one.keys[0] for one in crypto(incoming)]
+    offered = [one.keys[0].key_salt for one in crypto(incoming)]
+    assert told.keys[0].key_salt not in offered
+    assert bytes([1]) * 30 not in offered, "the caller's own key is between it and us"
     body = secure(menu.bob, line(mine.tag, mine.suite, 77))
     menu.bob.answer(incoming, 200, body=body)
     relay = menu.relay
