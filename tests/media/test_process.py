@@ -15,14 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from appliance.call.actions import Relay
-from appliance.call.events import MediaEvent, RelayEnded, RelayFailed
+from appliance.call.actions import Codec, Relay, Sound
+from appliance.call.events import (
+    DigitPressed,
+    MediaEvent,
+    RecordingEnded,
+    RelayEnded,
+    RelayFailed,
+    SoundEnded,
+)
 from appliance.errors import LocalError
 from appliance.media.plane import MediaClient
 from appliance.media.process import raise_descriptor_limit, relays_by_ports, serve
 from appliance.ports import MediaPlane
+from appliance.rtp.packet import RtpPacket
+from appliance.rtp.telephone_event import press
 from appliance.settings import Settings
 from tests.media.phone import Phone, relay, rtp, udp
+from tests.media.secure_phone import SecurePhone, fresh_keys
 
 PROGRAM = """
 import sys
@@ -30,7 +40,8 @@ from pathlib import Path
 from appliance.cli.media import run_media
 from appliance.settings import Settings
 workers = int(sys.argv[2])
-settings = Settings(run=Path(sys.argv[1]), media_workers=workers, media_kernel="off")
+folder = Path(sys.argv[1])
+settings = Settings(run=folder, data=folder, media_workers=workers, media_kernel="off")
 sys.exit(run_media(settings))
 """
 
@@ -39,7 +50,7 @@ class Process:
     """One media process at a time on one socket."""
 
     def __init__(self, folder: str, workers: int) -> None:
-        self.settings = Settings(run=Path(folder), media_kernel="off")
+        self.settings = Settings(run=Path(folder), data=Path(folder), media_kernel="off")
         self._workers = workers
         self.start()
 
@@ -155,6 +166,31 @@ def test_core_opens_changes_and_ends_a_relay(process: Process) -> None:
             assert (await it.ended("call/0")).from_a.packets >= 2
 
     run(trial)
+
+
+def test_the_far_end_of_a_call_is_the_process_itself(process: Process) -> None:
+    a = SecurePhone(fresh_keys("AEAD_AES_128_GCM"), fresh_keys("AEAD_AES_128_GCM"))
+    file = process.settings.data / "m.wav"
+    codecs = (Codec(0, "PCMU", 8000), Codec(101, "TELEPHONE-EVENT", 8000))
+    side = a.side(hears=Sound("tone/beep", serial=4), digits=True, record="m.wav", codecs=codecs)
+
+    async def trial() -> None:
+        async with core(process) as it:
+            it.plane.put(Relay("call/0", 1, side, None))
+            await until(lambda: SoundEnded("call/0", "a", 4) in it.events)
+            for n, event in enumerate(press("7")):
+                a.say_clear(RtpPacket(101, n, 1600, 9, event.encode()).encode())
+            await until(lambda: DigitPressed("call/0", "a", "7") in it.events)
+            for sequence in range(50, 101):
+                a.say_clear(rtp(sequence, bytes(160)))
+            await until(lambda: file.stat().st_size > 16000)
+            it.plane.put(Relay("call/0", 2, a.side(codecs=codecs), None))
+            await until(lambda: any(isinstance(event, RecordingEnded) for event in it.events))
+            it.plane.drop("call/0")
+            assert (await it.ended("call/0")).from_a.refused == 0
+
+    run(trial)
+    assert len([packet for packet in a.understood() if len(packet) == 172]) > 5
 
 
 def test_core_says_the_mark_of_packets_and_says_it_again(process: Process) -> None:
