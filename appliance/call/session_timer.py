@@ -9,25 +9,10 @@ import msgspec
 from appliance.errors import RemoteError
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import TIMEOUT, Timer, TimerQueue
+from appliance.sip.values import SessionExpires
 
 MIN_SE = 90
 """Smallest interval we take, seconds (RFC 4028, section 4)."""
-
-
-def parse_session_expires(value: str) -> tuple[int, str]:
-    """Return seconds and refresher (`uac`, `uas` or empty) of a Session-Expires value.
-
-    Raises RemoteError 400 when it is no number (RFC 4028, section 4).
-    """
-    seconds, *parameters = value.split(";")
-    digits = seconds.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
-        raise RemoteError(400, "Session-Expires is not a number of seconds")
-    for parameter in parameters:
-        name, _, text = parameter.strip().partition("=")
-        if name.strip().lower() == "refresher" and text.strip().lower() in ("uac", "uas"):
-            return int(digits), text.strip().lower()
-    return int(digits), ""
 
 
 class TimerState(msgspec.Struct, frozen=True, array_like=True):
@@ -73,7 +58,7 @@ class SessionTimer:
     def check(self, request: Request) -> None:
         """Raise RemoteError 422 for an interval that is too short (RFC 4028, section 9)."""
         asked = request.first("Session-Expires")
-        if asked is not None and parse_session_expires(asked)[0] < MIN_SE:
+        if asked is not None and SessionExpires.parse(asked).seconds < MIN_SE:
             text = f"the session interval is shorter than {MIN_SE} s"
             raise RemoteError(422, text, (("Min-SE", str(MIN_SE)),))
 
@@ -87,10 +72,11 @@ class SessionTimer:
         supports = "timer" in request.supported
         refresher = ""
         if asked is not None:
-            seconds, refresher = parse_session_expires(asked)
+            wanted = SessionExpires.parse(asked)
+            refresher = wanted.refresher
             minimum = request.first("Min-SE")
-            floor = parse_session_expires(minimum)[0] if minimum else MIN_SE
-            self.interval = max(min(seconds, self.interval), floor, MIN_SE)
+            floor = SessionExpires.parse(minimum).seconds if minimum else MIN_SE
+            self.interval = max(min(wanted.seconds, self.interval), floor, MIN_SE)
         if supports and refresher != "uas":
             self._arm(refreshing=False, now=now)
             return [("Require", "timer"), ("Session-Expires", f"{self.interval};refresher=uac")]
@@ -100,21 +86,17 @@ class SessionTimer:
 
     def answered(self, response: Response, now: float) -> None:
         """Take the peer's 2xx to a request with `offer_headers`."""
-        agreed = response.first("Session-Expires")
-        refresher = "uac"
+        agreed = _said(response, "Session-Expires")
         if agreed is not None:
-            seconds, named = parse_session_expires(agreed)
-            self.interval = max(seconds, MIN_SE)
-            refresher = named or "uac"
-        self._arm(refreshing=refresher == "uac", now=now)
+            self.interval = max(agreed.seconds, MIN_SE)
+        self._arm(refreshing=agreed is None or agreed.refresher != "uas", now=now)
 
     def too_small(self, response: Response) -> bool:
         """Take a 422; return whether trying again with a longer interval makes sense."""
-        asked = response.first("Min-SE")
-        floor = parse_session_expires(asked)[0] if asked else 0
-        if floor <= self.interval:
+        asked = _said(response, "Min-SE")
+        if asked is None or asked.seconds <= self.interval:
             return False
-        self.minimum = self.interval = floor
+        self.minimum = self.interval = asked.seconds
         return True
 
     def try_later(self, now: float, delay: float) -> None:
@@ -162,6 +144,18 @@ class SessionTimer:
     def _rearm(self, when: float, fire: Callable[[float], None]) -> None:
         self.stop()
         self._fire = self._timers.arm(when, fire)
+
+
+def _said(response: Response, name: str) -> SessionExpires | None:
+    """Return a header of a response; one that nobody can read counts as not there.
+
+    A call is not lost for it: the 2xx that carries it has to be acknowledged all the same.
+    """
+    text = response.first(name)
+    try:
+        return SessionExpires.parse(text) if text is not None else None
+    except RemoteError:
+        return None
 
 
 def _nothing(now: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from appliance.bundle import Policies
 from appliance.sdp.session import Session
 from appliance.sip.message import Request, Response
@@ -169,6 +171,19 @@ def test_we_refresh_a_phone_that_knows_no_timers() -> None:
         phone.answer(refresh, 200, tag=refresh.to.tag or "", body=sdp(phone.host))
         phone.expect("ACK")
     bench.advance(899)
+    assert bench.core.switchboard.calls
+
+
+@pytest.mark.parametrize("value", ["soon", "1800;refresher=me", "9" * 40, ""])
+def test_an_interval_in_an_answer_that_nobody_can_read_costs_nothing(value: str) -> None:
+    bench = Bench.in_outage()
+    alice, bob = bench.registered("1001", "1002")
+    _, _, _ = talking(bench, alice, bob)
+    bench.advance(900.1)
+    refresh = bob.expect("INVITE")
+    headers = [("Session-Expires", value)]
+    bob.answer(refresh, 200, tag=refresh.to.tag or "", body=sdp(bob.host), headers=headers)
+    bob.expect("ACK")
     assert bench.core.switchboard.calls
 
 
