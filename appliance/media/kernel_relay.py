@@ -125,10 +125,6 @@ class KernelRelay:
         """Somebody removed the table; `restore` once it is there again."""
         self._adopt()
 
-    def __len__(self) -> int:
-        """Return how many relays have flows in the kernel."""
-        return sum(1 for entry in self._entries.values() if entry.installed)
-
     @property
     def flows(self) -> int:
         """How many flows are in the kernel."""
@@ -370,6 +366,8 @@ class KernelRelay:
             self._entries[element.key] = self._by_number[entry.number] = entry
         elif entry.number != element.mark.relay:
             return False
+        # Flows that an offer did not change keep the revision they were made for.
+        entry.revision = max(entry.revision, element.revision)
         way = element.mark.way
         flow = Flow(element.source, element.local, element.target, (via, element.via_port))
         entry.asked[way] = entry.wanted[way] = entry.installed[way] = flow
