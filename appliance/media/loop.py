@@ -56,6 +56,11 @@ class Loop:
     def __len__(self) -> int:
         return len(self._ready)
 
+    @property
+    def jobs(self) -> int:
+        """Jobs still to be done."""
+        return len(self._jobs)
+
     def add(self, descriptor: int, ready: Ready, events: int = select.EPOLLIN) -> None:
         """Call `ready` whenever one of `events` is there."""
         self._epoll.register(descriptor, events)

@@ -127,6 +127,17 @@ def test_a_taken_port_is_told_and_the_others_open(trial: Trial) -> None:
     thief.close()
 
 
+def test_jobs_that_outlast_their_slice_keep_their_order(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.media.loop.JOBS_TIME", 0.0)
+    a, b, c, d = Phone(), Phone(), Phone(), Phone()
+    assert trial.ask("media.put", relays=[call("1/0", a, b), call("2/0", c, d)])[-1].ok == 2
+    *events, done = trial.ask("media.drop", keys=["2/0", "3/0", "1/0"])
+    assert [event.data["key"] for event in events] == ["2/0", "3/0", "1/0"]
+    assert done.ok == 0
+
+
 def test_beyond_the_capacity_relays_fail() -> None:
     trial = Trial(capacity=1)
     event, done = trial.ask(
