@@ -14,7 +14,8 @@ from tests.system.network import Host
 from tests.system.tone import heard, loudest, write
 from tests.system.waiting import until
 
-MODULES = ("g711", "srtp", "uuid", "account", "menu", "ctrl_tcp", "aufile", "sndfile")
+MODULES = ("g711", "srtp", "uuid", "account", "menu", "ctrl_tcp", "aufile", "aubridge", "sndfile")
+"""The loudspeaker is a bridge to nobody: the one of aufile in 1.1 crashes when a call is held."""
 CONTROL_PORT = 4444
 
 CONFIGURATION = """\
@@ -24,6 +25,7 @@ sip_listen {address}:5060
 call_max_calls 4
 module_path /usr/lib/baresip/modules
 audio_source aufile,{tone}
+audio_player aubridge,nobody
 audio_alert none,none
 ausrc_srate 8000
 auplay_srate 8000
