@@ -313,7 +313,6 @@ class Runtime:
             "devices": len(bundle.devices),
         }
 
-
     async def _qos(self, arguments: dict[str, Any]) -> Any:
         return in_force(self._bundle)
 
