@@ -139,7 +139,9 @@ def test_without_rtcp_the_headers_tell(site: System) -> None:
     show("from_callee", quality, judge)
     assert (quality["source"], quality["codec"]) == ("headers", "PCMU")
     assert quality["loss"] == pytest.approx(judge.loss, abs=0.03)
-    assert LEAST_JITTER < quality["jitter"] < 2 * judge.jitter + 0.005
+    # Of 1,022 packets the kernel shows 16: their mean is below 4 ms in one call of 20, below
+    # 1.5 ms in one of 60,000.
+    assert 0.0015 < quality["jitter"] < 2 * judge.jitter + 0.005
     assert quality["mos"] is not None and quality["mos"] < 4.3
     near = record["from_caller"]["quality"]
     assert (near["source"], near["loss"]) == ("headers", pytest.approx(0, abs=0.01))
