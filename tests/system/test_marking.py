@@ -19,7 +19,8 @@ from tests.system.waiting import until
 
 SIP_UDP = "udp.srcport == 5060"
 SIP_STREAMS = "tcp.len > 0 && (tcp.srcport == 5060 || tcp.srcport == 5091)"
-AUDIO = "udp.srcport >= 20000 && udp.srcport <= 64000"
+AUDIO = "udp.srcport >= 20000 && udp.srcport <= 64000 && !icmp && !icmpv6"
+"""Not what a phone that has hung up sends back of it in an ICMP error."""
 OPTIONS = "tcp.len > 0 && (" + " || ".join(f"tcp.dstport == {p}" for p in ZONE_PORTS) + ")"
 PULLS = f"tcp.len > 0 && tcp.dstport == {CLOUD_PORT}"
 API = "tcp.len > 0 && tcp.srcport == 8443"
