@@ -175,7 +175,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_damaged_bundle_is_taken_or_refused_and_nothing_else(data: st.DataObject) -> None:
     damaged = copy.deepcopy(SAMPLE)

@@ -191,7 +191,7 @@ def both(wishes: list[Wish], flow: Flow = FLOW) -> Desk:
 
 
 @given(st.lists(WISHES, min_size=1, max_size=12), st.sampled_from((FLOW, STREAM)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_both_ways_are_one(wishes: list[Wish], flow: Flow) -> None:
     both(wishes, flow)
 
