@@ -44,12 +44,12 @@ def site_without_kernel(tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-def phone(site: System, number: int, transport: str = "udp") -> Baresip:
+def phone(site: System, number: int, transport: str = "udp", answers: str = "auto") -> Baresip:
     name = str(101 + number)
     encryption = ";mediaenc=srtp-mand" if transport == "tls" else ""
     account = (
         f"<sip:{name}@{DOMAIN};transport={transport}>;auth_user={name};auth_pass={password(name)}"
-        f";regint=12;audio_codecs=PCMU;answermode=auto{encryption}"
+        f";regint=12;audio_codecs=PCMU;answermode={answers}{encryption}"
         f';outbound="sip:{APPLIANCE}:{5091 if transport == "tls" else 5060};transport={transport}"'
     )
     one = Baresip(site.phone(number), site.folder, 500 + 200 * number, account)
@@ -195,15 +195,9 @@ def test_a_phone_on_tls_that_hangs_up_at_once_ends_the_call_for_the_other(site: 
 
 
 def test_who_only_rings_rings_no_more(site: System) -> None:
-    one, other = phone(site, 0), phone(site, 1)
-    name = str(102)
-    account = (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=12"
-        f';audio_codecs=PCMU;answermode=manual;outbound="sip:{APPLIANCE}"'
-    )
-    other.become(account)
+    one, other = phone(site, 0), phone(site, 1, answers="manual")
     seen, there = len(one.events), len(other.events)
-    one.dial(f"sip:{name}@{DOMAIN}")
+    one.dial(f"sip:{other.name}@{DOMAIN}")
     other.wait("CALL_INCOMING", 10, there)
     one.wait("CALL_RINGING", 10, seen)
     site.kill("core")
