@@ -67,11 +67,12 @@ class Core:
 
     def start(self, now: float) -> list[Action]:
         """Begin; what the last process left is taken up with the first bundle."""
-        self._started = now
+        self._started = self.timers.now = now
         return self._take()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
         """Take one whole SIP message (a datagram, or what the framer cut from a stream)."""
+        self.timers.now = now
         if data.startswith(b"REGISTER ") and self.switchboard.receive_straight(data, flow, now):
             return self._take()
         try:
@@ -101,18 +102,21 @@ class Core:
 
     def lost(self, flow: Flow, now: float) -> list[Action]:
         """Take the end of a stream connection, or the failure to make one."""
+        self.timers.now = now
         self.transactions.lost(flow, now)
         self.switchboard.lost(flow, now)
         return self._take()
 
     def zone_answered(self, answer: ZoneAnswer, now: float) -> list[Action]:
         """Take the outcome of a `ProbeZone`."""
+        self.timers.now = now
         if self.zones is not None:
             self.zones.answered(answer, now)
         return self._take()
 
     def media_event(self, event: MediaEvent, now: float) -> list[Action]:
         """Take what the media plane tells of a relay."""
+        self.timers.now = now
         if isinstance(event, RelayEnded):
             self.switchboard.relay_ended(event, now)
         elif isinstance(event, RelayFailed | RelaySilent):
@@ -123,6 +127,7 @@ class Core:
 
     def apply(self, bundle: Bundle, now: float) -> list[Action]:
         """Serve this bundle from now on; calls and bindings of users it keeps go on."""
+        self.timers.now = now
         if self.survival is None or self.zones is None:
             self._watch_zones(bundle, now)
         else:
@@ -153,6 +158,7 @@ class Core:
 
         One at a time, so that a call nobody can go on with costs itself only.
         """
+        self.timers.now = now
         self.switchboard.restore_call(self._left.popleft(), self._restored.offset, now)
         return self._take()
 
@@ -169,6 +175,7 @@ class Core:
 
     def command(self, name: str, arguments: dict[str, Any], now: float) -> Answer:
         """Carry out one command of the admin process; raises LocalError for an unknown one."""
+        self.timers.now = now
         act = COMMANDS.get(name)
         if act is None:
             raise LocalError(f"unknown command {name!r}; there are: {', '.join(sorted(COMMANDS))}")

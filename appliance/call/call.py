@@ -14,7 +14,7 @@ from appliance.call.events import DigitPressed, Heard, RelayFailed, SoundEnded
 from appliance.call.leg import Headers, Leg
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.move import Move
-from appliance.call.record import CallRecord, RecordDraft, outcome_of
+from appliance.call.record import CALLER_LEG, CallRecord, RecordDraft, outcome_of
 from appliance.call.ringing import Ringing
 from appliance.call.saving import row_of
 from appliance.call.sealing import Sealing
@@ -59,7 +59,7 @@ class Call:
         self.party = party
         self.state = CallState.RINGING
         self.callee: Branch | None = None
-        self.draft = RecordDraft(record)
+        self.draft = RecordDraft(record, lambda: context.wall(context.timers.now))
         self.media = CallMedia(context, self.id, self.draft.step)
         self.sealing = Sealing(context, self.draft, lambda sealed: over(self, sealed))
         self.offer: Session | None = None
@@ -133,7 +133,8 @@ class Call:
             return
         self._word = outcome.word
         more = f" {outcome.keys}" if outcome.keys else f" ({outcome.status})"
-        self.draft.step(outcome.word.replace("_", " ") + more)
+        source = CALLER_LEG if outcome.keys else ""
+        self.draft.step(outcome.word.replace("_", " ") + more, source)
         self._perform(self._next(outcome), now)
 
     def _next(self, outcome: Outcome) -> Step:
@@ -223,7 +224,7 @@ class Call:
     def picked_up(self, now: float, branch: Branch | None = None) -> None:
         """Note that the caller is connected: with a phone, or with us."""
         where = f"{branch.extension} on {branch.flow}" if branch is not None else "Holdfast itself"
-        self.draft.step(f"answered by {where}")
+        self.draft.step(f"answered by {where}", branch.extension if branch else "", (CALLER_LEG,))
         self.draft.note(
             answered=self.draft.record.answered or self.context.wall(now),
             answered_by=branch.extension if branch is not None else "",
@@ -248,7 +249,7 @@ class Call:
     def declined(self, branch: Branch, status: int, now: float) -> None:
         """Take that a phone will not answer."""
         if self.state is CallState.RINGING and self._ringing is not None:
-            self._ringing.declined(status, now)
+            self._ringing.declined(branch, status, now)
 
     def cancelled(self, now: float) -> None:
         """Take the caller's CANCEL (or the loss of its connection while it still rings)."""
@@ -324,7 +325,7 @@ class Call:
         headers = list(headers or ())
         if reason:
             headers.append(("Warning", f'399 holdfast "{ascii_text(reason)}"'))
-        self.draft.step(f"answer {status}" + (f": {reason}" if reason else ""))
+        self.draft.step(f"answer {status}" + (f": {reason}" if reason else ""), to=(CALLER_LEG,))
         self._finish("system", reason, status, now)
         self.caller.reject(status, now, headers)
 

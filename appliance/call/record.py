@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from itertools import islice
+
 import msgspec
 
 from appliance.rtp.quality import MediaQuality
@@ -27,6 +30,24 @@ class LiveQuality(msgspec.Struct, frozen=True):
     """`Relay.key`."""
     from_a: MediaCounters
     from_b: MediaCounters
+
+
+CALLER_LEG = "caller"
+"""The caller's leg in a `Stamp`; any other leg is the extension whose phone it is."""
+LINES = 200
+"""Lines of one call's path: a call must not fill the disk."""
+LEGS = 8
+"""Legs that one stamp names; a group of 200 members is in the text."""
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a line of the call's path was written, and between whom it passed."""
+
+    at: float
+    source: str = ""
+    """The leg it came from: `caller` or an extension; empty: Holdfast."""
+    to: tuple[str, ...] = ()
+    """The legs it went to, eight at most; empty: Holdfast."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +77,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence: why it ended as it did."""
     steps: tuple[str, ...] = ()
     """The call's path, one line a step."""
+    stamps: tuple[Stamp, ...] = ()
+    """One for each of `steps`; empty in records from before there were any."""
     from_caller: MediaCounters = MediaCounters()
     from_callee: MediaCounters = MediaCounters()
     sealed: bool = True
@@ -83,13 +106,20 @@ def begun(
 class RecordDraft:
     """A record while its call lasts."""
 
-    def __init__(self, record: CallRecord) -> None:
+    def __init__(self, record: CallRecord, clock: Callable[[], float]) -> None:
+        """`clock` tells the wall-clock time of what is being handled."""
         self.record = record
+        self._clock = clock
 
-    def step(self, text: str) -> None:
-        """Add one line to the call's path; at most 200, for a call must not fill the disk."""
-        if len(self.record.steps) < 200:
-            self.record = msgspec.structs.replace(self.record, steps=(*self.record.steps, text))
+    def step(self, text: str, source: str = "", to: Iterable[str] = ()) -> None:
+        """Add one line to the call's path, from one leg to others (see `Stamp`)."""
+        steps, stamps = self.record.steps, self.record.stamps
+        if len(steps) >= LINES:
+            return
+        # A call that an older process has begun has lines without a stamp: those get its start.
+        stamps += (Stamp(at=self.record.started),) * (len(steps) - len(stamps))
+        stamp = Stamp(at=self._clock(), source=source, to=tuple(islice(to, LEGS)))
+        self.note(steps=(*steps, text), stamps=(*stamps, stamp))
 
     def note(self, **changes: object) -> CallRecord:
         """Change fields and return the record as it is now."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from appliance.call.branch import Branch, BranchOwner, Invitation
 from appliance.call.caller import Caller, Party
 from appliance.call.context import CallContext, decremented_max_forwards
-from appliance.call.record import RecordDraft
+from appliance.call.record import LEGS, RecordDraft
 from appliance.call.security import other_profile
 from appliance.call.steps import Outcome, Ring
 from appliance.call.wording import better, word_of
@@ -54,8 +54,9 @@ class Ringing:
     def start(self, now: float) -> None:
         """Send the INVITEs."""
         call, step = self._call, self._step
-        extensions = ", ".join(sorted({target.extension for target in step.targets}))
-        call.draft.step(f"ring {extensions}: {len(step.targets)} phones, {step.timeout:g} s")
+        rung = sorted({target.extension for target in step.targets})
+        text = f"ring {', '.join(rung)}: {len(step.targets)} phones, {step.timeout:g} s"
+        call.draft.step(text, to=rung)
         self._timer = call.context.timers.arm(now + step.timeout, self._nobody_answered)
         invitation = Invitation(
             call_id=call.context.identifiers.token(),
@@ -89,10 +90,13 @@ class Ringing:
             if branch is not but:
                 branch.cancel(now, reason)
 
-    def declined(self, status: int, now: float) -> None:
+    def declined(self, branch: Branch, status: int, now: float) -> None:
         """Go on when the last phone has said no; a 6xx ends the ringing at once, as a rule."""
         if self._timer is None:
             return
+        if len(self.branches) <= LEGS:
+            said = word_of(status).replace("_", " ")
+            self._call.draft.step(f"{branch.extension}: {said} ({status})", branch.extension)
         self._best = better(self._best, status)
         for_itself = self._step.each and len(self.branches) > 1
         all_over = status >= 600 and not for_itself
@@ -112,7 +116,8 @@ class Ringing:
         except (RemoteError, Unavailable):
             return b""
         wanted, refused = ("SRTP", "RTP") if secure else ("RTP", "SRTP")
-        self._call.draft.step(f"{branch.extension} refused {refused} ({status}): {wanted}")
+        text = f"{branch.extension} refused {refused} ({status}): {wanted}"
+        self._call.draft.step(text, branch.extension)
         return body
 
     def _nobody_answered(self, now: float) -> None:

@@ -18,7 +18,7 @@ from appliance.call.context import CallContext
 from appliance.call.events import SoundEnded
 from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
 from appliance.call.own_media import own_answer, own_offer, passed_on
-from appliance.call.record import RecordDraft
+from appliance.call.record import CALLER_LEG, RecordDraft
 from appliance.call.security import answered, offered
 from appliance.call.steps import Collect, Outcome, Play
 from appliance.errors import RemoteError, Unavailable
@@ -268,7 +268,7 @@ class Terminal:
         if self._sounds:
             sound, *rest = self._sounds
             self._sounds = tuple(rest)
-            self._call.draft.step(f"play {sound}")
+            self._call.draft.step(f"play {sound}", to=(CALLER_LEG,))
             self._serial += 1
             self._show(Sound(sound, serial=self._serial))
             self._wait(LONGEST, now)

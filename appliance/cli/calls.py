@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from appliance.cli.door import Door
+from appliance.cli.ladder import print_ladder
 from appliance.cli.options import (
     NO,
     OK,
@@ -68,7 +69,6 @@ def _show(found: list[dict[str, Any]], chosen: str, as_json: bool) -> int:
         print(f"{name:<12} {clean(call.get(name))}")
     for name in ("started", "answered"):
         print(f"{name:<12} {moment(call.get(name))}")
-    for step in call.get("steps", ()):
-        print(f"  {clean(step)}")
+    print_ladder(call)
     print_quality(call)
     return OK

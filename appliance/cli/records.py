@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.cli.door import Door, Problem
+from appliance.cli.ladder import print_ladder
 from appliance.cli.options import (
     NO,
     OK,
@@ -60,10 +61,9 @@ def _show(door: Door, chosen: str, as_json: bool) -> int:
     for name, value in record.items():
         if name in ("started", "answered", "ended", "uploaded"):
             print(f"{name:<12} {moment(value)}")
-        elif name not in ("steps", *LEGS):
+        elif name not in ("steps", "stamps", *LEGS):
             print(f"{name:<12} {clean(value)}")
-    for step in record.get("steps", ()):
-        print(f"  {clean(step)}")
+    print_ladder(record)
     print_quality(record)
     return OK
 

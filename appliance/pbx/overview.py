@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from appliance.bundle import User
 from appliance.call.call import Call, CallState
 from appliance.pbx.location import Binding
@@ -83,4 +85,5 @@ def _call(call: Call) -> Row:
         "started": record.started,
         "answered": record.answered,
         "steps": list(record.steps),
+        "stamps": msgspec.to_builtins(record.stamps),
     }

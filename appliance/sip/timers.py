@@ -45,6 +45,8 @@ class TimerQueue:
     """Keep timers in order; whoever owns the clock asks `deadline` and calls `expire`."""
 
     def __init__(self) -> None:
+        self.now = 0.0
+        """When what is being handled came in; whoever owns the clock sets it."""
         self._heap: list[tuple[float, int, Timer]] = []
         self._count = 0
         self._sweep_at = _SMALL
@@ -76,6 +78,7 @@ class TimerQueue:
 
     def expire(self, now: float) -> None:
         """Fire everything due at `now`, in order; timers armed meanwhile for `now` fire too."""
+        self.now = now
         while self._heap and self._heap[0][0] <= now:
             timer = heapq.heappop(self._heap)[2]
             fire = timer.fire

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.bundle import Problem
 from appliance.bundle.dscp import Class, InForce
-from appliance.call.record import CallRecord, MediaCounters, MediaQuality
+from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
 from appliance.cloud.records import UploadState
 from appliance.cloud.sync import SyncState
 from appliance.web.api import Api
@@ -42,6 +42,7 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Bundle", SyncState, set()),
         ("Uploads", UploadState, set()),
         ("Record", CallRecord, {"uploaded"}),
+        ("Stamp", Stamp, set()),
         ("Counters", MediaCounters, set()),
         ("Quality", MediaQuality, set()),
         ("Qos", InForce, set()),
