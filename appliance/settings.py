@@ -70,9 +70,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seconds between two questions whether the bundle changed (ETag; costs the cloud nothing)."""
 
     admin_address: str = "0.0.0.0"
-    """Address of the HTTPS API."""
+    """Address of the HTTPS API and the web pages."""
     admin_port: int = 8443
-    """Port of the HTTPS API; 443 on the appliance."""
+    """Port of the HTTPS API and the web pages; 443 on the appliance."""
+    admin_hosts: tuple[str, ...] = ()
+    """Names by which browsers call this appliance; addresses and its host name work anyway."""
 
     @property
     def core_socket(self) -> Path:
@@ -99,6 +101,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Token the CLI shows to the HTTPS API; readable by the owner only."""
         return self.data / "admin.token"
 
+    @property
+    def admin_database(self) -> Path:
+        """Accounts, tokens and the audit log."""
+        return self.data / "admin.db"
+
+    @property
+    def admin_password_file(self) -> Path:
+        """The one-time password of the first log-in, until it is used; readable by the owner."""
+        return self.data / "admin.password"
+
 
 def load_settings(file: Path | None, environment: dict[str, str]) -> Settings:
     """Read settings from `file` (TOML) and `HOLDFAST_*` variables; the environment wins.
@@ -117,7 +129,9 @@ def load_settings(file: Path | None, environment: dict[str, str]) -> Settings:
     for name, text in environment.items():
         key = name.removeprefix("HOLDFAST_").lower()
         if name.startswith("HOLDFAST_") and key in known:
-            values[key] = text.split(",") if key in ("addresses", "media_ports") else text
+            values[key] = (
+                text.split(",") if key in ("addresses", "admin_hosts", "media_ports") else text
+            )
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""core.db: its tables, how it is opened, and what happens when it is not what it should be."""
+"""core.db: its tables; how a database is opened, and what is done with one that is corrupt."""
 
 from __future__ import annotations
 
@@ -82,23 +82,23 @@ class Opened:
     """The last snapshot took its place."""
 
 
-def open_database(file: Path, stamp: str) -> Opened:
+def open_database(file: Path, stamp: str, tables: Migrations = migrations) -> Opened:
     """Open `file`, replacing it when it is corrupt; raises sqlite3.Error or OSError otherwise.
 
-    `stamp` makes the name of a quarantined file unique. The connection is in autocommit mode and
-    may be used by one thread at a time.
+    `stamp` makes the name of a quarantined file unique; `tables` makes the tables, core.db's unless
+    others are named. The connection is in autocommit mode and may be used by one thread at a time.
     """
     with contextlib.suppress(sqlite3.DatabaseError):
-        return Opened(_open_sound(file))
+        return Opened(_open_sound(file, tables))
     # A full or read-only disk says so here as well, and must not cost anybody the file.
     if not _is_corrupt(file):
-        return Opened(_open_sound(file))
+        return Opened(_open_sound(file, tables))
     quarantined = _quarantine(file, stamp)
     from_snapshot = _restore_snapshot(file)
-    return Opened(_open_sound(file), quarantined, from_snapshot)
+    return Opened(_open_sound(file, tables), quarantined, from_snapshot)
 
 
-def _open_sound(file: Path) -> sqlite3.Connection:
+def _open_sound(file: Path, tables: Migrations) -> sqlite3.Connection:
     file.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
@@ -106,7 +106,7 @@ def _open_sound(file: Path) -> sqlite3.Connection:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         check(connection)
-        migrations.apply(Database(connection))
+        tables.apply(Database(connection))
     except BaseException:
         connection.close()
         raise

@@ -1,4 +1,4 @@
-"""`holdfast admin`: the HTTPS API, the cloud's bundles and the upload of call records."""
+"""`holdfast admin`: web pages and API on HTTPS, the cloud's bundles, upload of call records."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 import ssl
 from typing import Any
 
+from appliance.adapters.admin_store import AdminStore
 from appliance.adapters.ipc import IpcClient
 from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.cli.door import admin_folder
@@ -23,6 +24,9 @@ from appliance.settings import Settings
 from appliance.web.api import Api
 from appliance.web.app import make_application, serving
 from appliance.web.auth import ensure_token
+from appliance.web.gate import Gate
+from appliance.web.people import People
+from appliance.web.people_api import PeopleApi
 
 log = logging.getLogger("holdfast.admin")
 
@@ -66,8 +70,11 @@ async def serve(settings: Settings) -> None:
     sync.state.failure = sync.state.failure or fault
     uploads = RecordUpload(cloud, core) if cloud else None
     api = Api(core, sync, lambda: uploads.state if uploads else None)
-    application = make_application(api, token)
+    store = AdminStore(settings.admin_database, log.error)
+    gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
+    application = make_application(gate, [*api.routes(), *PeopleApi(gate).routes()])
     try:
+        await gate.people.begin(settings.admin_password_file)
         async with (
             serving(application, settings.admin_address, settings.admin_port, tls) as port,
             asyncio.TaskGroup() as tasks,
@@ -78,6 +85,7 @@ async def serve(settings: Settings) -> None:
                 tasks.create_task(uploads.run())
     finally:
         await core.close()
+        await store.close()
         if cloud:
             await cloud.close()
 

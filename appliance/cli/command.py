@@ -43,6 +43,9 @@ FAMILIES = {
     "bundle": Family("appliance.cli.bundle", "check, show, apply or make up a site's bundle"),
     "sdg": Family("appliance.cli.sdg", "list, check and try distribution groups"),
     "sounds": Family("appliance.cli.sounds", "list prompts and music, or try a recording"),
+    "account": Family("appliance.cli.account", "list, add, change or remove who may log in"),
+    "token": Family("appliance.cli.token", "list, make or remove API tokens"),
+    "audit": Family("appliance.cli.audit", "show who changed what"),
     "cloud": Family("appliance.cli.cloud", "run the reference cloud, for trials and tests"),
     "demo": Family("appliance.cli.demo", "watch a site lose its cloud and keep its calls"),
 }

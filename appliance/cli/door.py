@@ -42,8 +42,14 @@ class Door:
         """Make the API do something; raises as `get` does."""
         return self._ask("POST", path, body, timeout)
 
+    def tell(self, method: str, path: str, content: Any = None) -> Any:
+        """Send JSON, or nothing, with a method; raises as `get` does."""
+        body = None if content is None else msgspec.json.encode(content)
+        return self._ask(method, path, body, TIMEOUT)
+
     def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> Any:
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        headers |= {"Content-Type": "application/json"} if body else {}
         connection = http.client.HTTPSConnection(
             self._address(), self._settings.admin_port, timeout=timeout, context=_unnamed()
         )
@@ -122,6 +128,8 @@ def _unnamed() -> ssl.SSLContext:
 
 
 def _judge(status: int, data: bytes) -> Any:
+    if status == 204:
+        return None
     try:
         content = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

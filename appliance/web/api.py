@@ -7,12 +7,13 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
 from aiohttp import web
 
 from appliance.bundle import BUNDLE_LIMIT
 from appliance.errors import LocalError, Unavailable
 from appliance.ports import Commands
+from appliance.web.answers import as_json, number
+from appliance.web.gate import CHANGE, Change
 
 log = logging.getLogger("holdfast.web")
 
@@ -70,29 +71,29 @@ class Api:
         """Tell everything that shows in one glance whether all is well."""
         status = await self._ask("status")
         sync = {"bundle": self._bundles.state, "records": self._uploads()}
-        return _json(status | {"sync": sync})
+        return as_json(status | {"sync": sync})
 
     async def get_zones(self, request: web.Request) -> web.Response:
         """List the cloud's zones with state and round-trip times."""
-        return _json(await self._ask("zones"))
+        return as_json(await self._ask("zones"))
 
     async def get_phones(self, request: web.Request) -> web.Response:
         """List registered phones, and users who are missing."""
-        return _json(await self._ask("phones"))
+        return as_json(await self._ask("phones"))
 
     async def get_calls(self, request: web.Request) -> web.Response:
         """List calls that are being made or talked on now."""
-        return _json(await self._ask("calls"))
+        return as_json(await self._ask("calls"))
 
     async def get_records(self, request: web.Request) -> web.Response:
         """List call records, the latest first."""
-        limit = _number(request, "limit", int, 100)
+        limit = number(request, "limit", int, 100)
         if not 1 <= limit <= RECORDS_LIMIT:
             raise web.HTTPBadRequest(text=f"limit must be 1 to {RECORDS_LIMIT}")
         arguments: dict[str, Any] = {"limit": limit}
         if "since" in request.query:
-            arguments["since"] = _number(request, "since", float, 0.0)
-        return _json(await self._ask("records", **arguments))
+            arguments["since"] = number(request, "since", float, 0.0)
+        return as_json(await self._ask("records", **arguments))
 
     async def get_record(self, request: web.Request) -> web.Response:
         """Tell one call record."""
@@ -100,15 +101,15 @@ class Api:
         found = await self._ask("records", limit=1, call_id=name)
         if not found:
             raise web.HTTPNotFound(text=f"there is no call record {name[:64]!r}")
-        return _json(found[0])
+        return as_json(found[0])
 
     async def get_mode(self, request: web.Request) -> web.Response:
         """Tell the mode, since when and why."""
-        return _json(await self._ask("mode"))
+        return as_json(await self._ask("mode"))
 
     async def get_mode_history(self, request: web.Request) -> web.Response:
         """List changes of mode with their reasons, the latest first."""
-        return _json(await self._ask("mode.history"))
+        return as_json(await self._ask("mode.history"))
 
     async def get_bundle(self, request: web.Request) -> web.Response:
         """Tell which bundle is in force and what is wrong with the last refused one.
@@ -119,7 +120,7 @@ class Api:
             core = await self._ask("bundle.info")
         except (Unavailable, LocalError, TimeoutError):
             core = None
-        return _json({"stored": self._bundles.state, "core": core})
+        return as_json({"stored": self._bundles.state, "core": core})
 
     async def post_bundle(self, request: web.Request) -> web.Response:
         """Apply the bundle in the body."""
@@ -130,17 +131,23 @@ class Api:
             text = f"the bundle did not arrive within {BODY_TIMEOUT:.0f} s"
             raise web.HTTPRequestTimeout(text=text) from None
         log.info("a bundle of %d bytes is offered from %s", len(data), request.remote)
+        before = self._bundles.state.version
         fresh = await self._bundles.offer(data)
-        return _json({"applied": fresh, "stored": self._bundles.state})
+        version = self._bundles.state.version
+        request[CHANGE] = Change("bundle.apply", self._bundles.state.site, before, version)
+        return as_json({"applied": fresh, "stored": self._bundles.state})
 
     async def post_sync(self, request: web.Request) -> web.Response:
         """Pull from the cloud now, even a bundle that was refused before."""
+        before = self._bundles.state.version
         fresh = await self._bundles.pull(again=True)
-        return _json({"applied": fresh, "stored": self._bundles.state})
+        version = self._bundles.state.version
+        request[CHANGE] = Change("bundle.pull", self._bundles.state.site, before, version)
+        return as_json({"applied": fresh, "stored": self._bundles.state})
 
     async def get_qos(self, request: web.Request) -> web.Response:
         """Tell which DSCP marks packets carry, and by which strategy."""
-        return _json(await self._ask("qos"))
+        return as_json(await self._ask("qos"))
 
     async def _ask(self, command: str, **arguments: Any) -> Any:
         async with asyncio.timeout(ANSWER_TIMEOUT):
@@ -149,17 +156,3 @@ class Api:
 
 BODY_LIMIT = BUNDLE_LIMIT
 """Bytes of a request body: a bundle is the largest thing anybody sends."""
-
-
-def _json(content: Any) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json")
-
-
-def _number(request: web.Request, name: str, kind: type[int] | type[float], default: Any) -> Any:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    try:
-        return msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError:
-        raise web.HTTPBadRequest(text=f"{name} must be a number, not {text[:40]!r}") from None

@@ -1,23 +1,16 @@
-"""Who may use the API: whoever shows the token that lies in the data folder."""
+"""The token of the command line, which lies in the data folder."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import secrets
 import stat
 from pathlib import Path
 
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
-
 from appliance.errors import Unavailable
 from appliance.files import write_durably
 
 log = logging.getLogger("holdfast.web")
-
-SCHEME = "Bearer "
 
 
 def ensure_token(file: Path) -> str:
@@ -38,28 +31,3 @@ def ensure_token(file: Path) -> str:
         token = secrets.token_urlsafe(32)
         write_durably(file, f"{token}\n".encode(), 0o600)
     return token
-
-
-def require_token(token: str) -> Middleware:
-    """Make the middleware that lets nobody pass without the token, whatever they ask for."""
-    expected = _digest(token)
-
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        shown = request.headers.get("Authorization", "")
-        if not (
-            shown.startswith(SCHEME)
-            # Equal lengths and no early end: the time taken tells nothing about the token.
-            and hmac.compare_digest(_digest(shown.removeprefix(SCHEME).strip()), expected)
-        ):
-            raise web.HTTPUnauthorized(
-                headers={"WWW-Authenticate": 'Bearer realm="holdfast"'},
-                text="show the token of admin.token in the data folder as a bearer token",
-            )
-        return await handler(request)
-
-    return check
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

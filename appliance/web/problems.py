@@ -41,7 +41,7 @@ async def tell_problems(request: web.Request, handler: Handler) -> web.StreamRes
         return problem(500, "Internal error", "this is a fault of Holdfast; the journal tells more")
 
 
-KEPT_HEADERS = ("Allow", "WWW-Authenticate")
+KEPT_HEADERS = ("Allow", "HX-Redirect", "Retry-After", "WWW-Authenticate")
 
 
 def problem(

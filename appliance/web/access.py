@@ -1,0 +1,85 @@
+"""What each route asks of whoever wants it: one table, and what is not in it is refused to all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.accounts import ROLES, Role, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a route."""
+
+    roles: frozenset[Role] = frozenset()
+    """Of accounts."""
+    scope: Scope | None = None
+    """What a token must have in its scopes; None: no token may."""
+    public: bool = False
+    """Needs no log-in at all."""
+    before_own_password: bool = False
+    """Also for an account that has not chosen its own password yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who makes a request."""
+
+    name: str
+    role: Role
+    scopes: frozenset[Scope] = frozenset()
+    """Of a token."""
+    must_change: bool = False
+    """Has to choose an own password before anything else."""
+    csrf: str = ""
+    """What forms of this session carry; empty for tokens, which no browser sends by itself."""
+
+    def may(self, access: Access) -> bool:
+        """Tell whether this visitor may use a route."""
+        if access.public:
+            return True
+        if self.role == "api":
+            return access.scope is not None and access.scope in self.scopes
+        if self.must_change and not access.before_own_password:
+            return False
+        return self.role in access.roles
+
+
+NOBODY = Access()
+"""Of a route that the table does not have."""
+PUBLIC = Access(public=True)
+SELF = Access(frozenset(ROLES), before_own_password=True)
+READ = Access(frozenset(ROLES), "read")
+METRICS = Access(frozenset(ROLES), "metrics")
+OPERATE = Access(frozenset({"admin", "operator"}), "operate")
+ADMIN = Access(frozenset({"admin"}), "admin")
+AUDIT = Access(frozenset({"admin", "auditor"}), "admin")
+
+ACCESS: dict[str, Access] = {
+    "POST /api/v1/session": PUBLIC,
+    "GET /api/v1/session": SELF,
+    "DELETE /api/v1/session": SELF,
+    "POST /api/v1/session/password": SELF,
+    "GET /api/v1/status": READ,
+    "GET /api/v1/zones": READ,
+    "GET /api/v1/phones": READ,
+    "GET /api/v1/calls": READ,
+    "GET /api/v1/records": READ,
+    "GET /api/v1/records/{id}": READ,
+    "GET /api/v1/mode": READ,
+    "GET /api/v1/mode/history": READ,
+    "GET /api/v1/bundle": READ,
+    "POST /api/v1/bundle": ADMIN,
+    "POST /api/v1/sync": OPERATE,
+    "GET /api/v1/qos": READ,
+    "GET /api/v1/accounts": ADMIN,
+    "POST /api/v1/accounts": ADMIN,
+    "PATCH /api/v1/accounts/{name}": ADMIN,
+    "DELETE /api/v1/accounts/{name}": ADMIN,
+    "POST /api/v1/accounts/{name}/password": ADMIN,
+    "GET /api/v1/tokens": ADMIN,
+    "POST /api/v1/tokens": ADMIN,
+    "DELETE /api/v1/tokens/{id}": ADMIN,
+    "GET /api/v1/audit": AUDIT,
+}
+"""By method and path; a scope gives only what carries its name, so `admin` alone reads nothing."""

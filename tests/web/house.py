@@ -1,0 +1,132 @@
+"""The whole web of an appliance on a real socket, with a core of ours; and browsers that ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from argon2 import PasswordHasher
+
+from appliance.adapters.admin_store import AdminStore
+from appliance.adapters.tls import ensure_certificate, server_context
+from appliance.cloud.sync import BundleSync
+from appliance.settings import Settings
+from appliance.web.api import Api
+from appliance.web.app import make_application, serving
+from appliance.web.gate import Gate
+from appliance.web.people import People
+from appliance.web.people_api import PeopleApi
+from tests.fake_core import FakeCore
+
+TOKEN = "the-local-token"
+PASSWORD = "correct horse battery"
+
+
+def quick_hasher() -> PasswordHasher:
+    """Hash in a millisecond; that the real one is slow is not what tests are about."""
+    return PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
+class House:
+    """Everything the admin process serves; `now` and `wall` are its clocks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.now = 1000.0
+        self.wall = 1_800_000_000.0
+        self.core = FakeCore()
+        self.store = AdminStore(folder / "admin.db")
+        self.people = People(self.store, lambda: self.wall, quick_hasher())
+        self.gate = Gate(self.people, TOKEN, ["box.example"], lambda: self.now)
+        self.sync = BundleSync(Settings(data=folder), None, self.core)
+        self.url = ""
+        self.session: aiohttp.ClientSession
+
+    def routes(self) -> list[web.RouteDef]:
+        return [*Api(self.core, self.sync).routes(), *PeopleApi(self.gate).routes()]
+
+    @property
+    def password_file(self) -> Path:
+        return self.folder / "admin.password"
+
+    def first_password(self) -> str:
+        return self.password_file.read_text().split()[1]
+
+    def browser(self) -> Browser:
+        return Browser(self)
+
+    async def account(self, name: str, role: str) -> Browser:
+        """Make an account with a password of its own and log in with it."""
+        one_time = await self.people.add(name, role)
+        await self.people.choose_password(name, one_time, PASSWORD)
+        browser = self.browser()
+        assert (await browser.log_in(name, PASSWORD))[0] == 200
+        return browser
+
+
+class Browser:
+    """Keeps a cookie and a CSRF token, or shows a bearer token."""
+
+    def __init__(self, house: House, bearer: str = "") -> None:
+        self._house = house
+        self.bearer = bearer
+        self.cookie = ""
+        self.csrf = ""
+        self.headers: Any = {}
+        self.more: dict[str, str] = {}
+
+    async def log_in(self, name: str, password: str) -> tuple[int, Any]:
+        body = {"name": name, "password": password}
+        status, content = await self.ask("POST", "/api/v1/session", body)
+        if status == 200:
+            self.csrf = content["csrf"]
+            self.cookie = self.headers["Set-Cookie"].split(";")[0]
+        return status, content
+
+    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        headers = dict(self.more)
+        if self.bearer:
+            headers["Authorization"] = f"Bearer {self.bearer}"
+        if self.cookie:
+            headers["Cookie"] = self.cookie
+            headers.setdefault("X-CSRF-Token", self.csrf)
+        data = None if body is None else msgspec.json.encode(body)
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        async with self._house.session.request(
+            method, self._house.url + path, data=data, headers=headers, allow_redirects=False
+        ) as answer:
+            self.headers = answer.headers
+            content = await answer.read()
+            told = answer.content_type.endswith("json") and content
+            return answer.status, msgspec.json.decode(content) if told else content.decode()
+
+
+def run(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:
+    """Serve a house while the script runs."""
+
+    async def whole() -> None:
+        house = House(folder)
+        certificate, key = ensure_certificate(folder, ["127.0.0.1"])
+        application = make_application(house.gate, house.routes())
+        tls, trust = (
+            server_context(certificate, key),
+            ssl.create_default_context(cafile=certificate),
+        )
+        await house.people.begin(house.password_file)
+        async with serving(application, "127.0.0.1", 0, tls) as port:
+            house.url = f"https://127.0.0.1:{port}"
+            connector = aiohttp.TCPConnector(ssl=trust)
+            jar = aiohttp.DummyCookieJar()
+            async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
+                house.session = session
+                await script(house)
+        await house.store.close()
+
+    asyncio.run(whole())
