@@ -89,12 +89,12 @@ class Api:
 
     async def get_forwardings(self, request: web.Request) -> web.Response:
         """List users whose calls do not just ring, and who said so."""
-        return _json(await self._ask("forwardings"))
+        return as_json(await self._ask("forwardings"))
 
     async def reset_forwarding(self, request: web.Request) -> web.Response:
         """Undo what a user has set on the phone."""
         extension = request.match_info["extension"]
-        return _json(await self._ask("forwardings.reset", extension=extension))
+        return as_json(await self._ask("forwardings.reset", extension=extension))
 
     async def get_records(self, request: web.Request) -> web.Response:
         """List call records, the latest first."""
