@@ -15,8 +15,8 @@ from appliance.bundle.values import (
     Audio,
     Beginning,
     ClosingTime,
-    Code,
     Country,
+    CryptHash,
     Day,
     Digits,
     Extension,
@@ -90,18 +90,14 @@ class Credential(_Part, frozen=True, kw_only=True):
 
 
 class Forwarding(_Part, frozen=True, kw_only=True):
-    """Where a user's calls go instead; what users set on their phones wins (C10)."""
+    """Where a user's calls go instead (C10)."""
 
     always: Target | None = None
     busy: Target | None = None
-    """Where calls go while a phone says that it is busy, and under do-not-disturb."""
     no_answer: Target | None = None
     unreachable: Target | None = None
-    """Where calls go while the user has no phone here, or none that answers us."""
     no_answer_after: Seconds = 20.0
-    """How long phones ring before `no_answer`, seconds."""
     do_not_disturb: bool = False
-    """Callers are told that the user is busy."""
 
 
 class User(_Part, frozen=True, kw_only=True):
@@ -122,6 +118,13 @@ class User(_Part, frozen=True, kw_only=True):
     """Where this user may call over the trunk (E5); emergency numbers always."""
     caller_id: Number | None = None
     """Shown to the outside; None: the first of `numbers`, else the site's."""
+    mobile: WrittenNumber | None = None
+    """Shown in the directory (C3), as are the five below; no call rings it by itself."""
+    home: WrittenNumber | None = None
+    mail: Line = ""
+    organisation: Line = ""
+    department: Line = ""
+    title: Line = ""
 
 
 class Device(_Part, frozen=True, kw_only=True):
@@ -151,8 +154,12 @@ class Contact(_Part, frozen=True, kw_only=True):
 
     name: Name
     numbers: tuple[WrittenNumber, ...]
+    mobile: WrittenNumber | None = None
+    home: WrittenNumber | None = None
     mail: Line = ""
     organisation: Line = ""
+    department: Line = ""
+    title: Line = ""
 
 
 class Window(_Part, frozen=True, kw_only=True):
@@ -328,21 +335,24 @@ class Policies(_Part, frozen=True, kw_only=True):
     """How long the number of an emergency call leads back to its caller (E7)."""
 
 
-class FeatureCodes(_Part, frozen=True, kw_only=True):
-    """What users dial to change how their own calls are taken; an empty code is not served."""
+class LdapAccount(_Part, frozen=True, kw_only=True):
+    """What phones log in to the LDAP directory with: cn=NAME,ou=accounts and the base."""
 
-    forward_always: Code = "*72"
-    """Forward every call; the extension or number follows, or is asked for (C10)."""
-    forward_always_off: Code = "*73"
-    forward_busy: Code = "*90"
-    forward_busy_off: Code = "*91"
-    forward_no_answer: Code = "*92"
-    forward_no_answer_off: Code = "*93"
-    forward_unreachable: Code = "*94"
-    """Forward calls while no phone of the user can be reached."""
-    forward_unreachable_off: Code = "*95"
-    do_not_disturb: Code = "*78"
-    do_not_disturb_off: Code = "*79"
+    name: Identifier
+    sha512: CryptHash
+    """SHA-512 crypt of the password, as `openssl passwd -6` prints it."""
+
+
+class Ldap(_Part, frozen=True, kw_only=True):
+    """Who may read the directory over LDAP (C3); nobody, unless one of the two is given."""
+
+    anonymous: bool = False
+    """Whether whoever reaches the port may."""
+    accounts: Annotated[
+        tuple[LdapAccount, ...], Meta(max_length=100, description="at most 100 accounts")
+    ] = ()
+    require_tls: bool = False
+    """Whether StartTLS has to come before anything else."""
 
 
 class DscpQueue(_Part, frozen=True, kw_only=True):
@@ -393,7 +403,7 @@ class Bundle(_Part, frozen=True, kw_only=True):
     number_plan: NumberPlan = NumberPlan()
     emergency_numbers: tuple[Digits, ...] = ("911", "933")
     policies: Policies = Policies()
-    feature_codes: FeatureCodes = FeatureCodes()
     dscp: tuple[DscpQueue, ...] = ()
+    ldap: Ldap = Ldap()
     prompts: tuple[Prompt, ...] = ()
     hours: tuple[Hours, ...] = ()

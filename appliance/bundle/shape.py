@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from appliance.bundle.problem import PROBLEM_LIMIT, Problem
 
-SECRET_FIELDS = frozenset({"md5", "sha256", "password"})
+SECRET_FIELDS = frozenset({"md5", "sha256", "sha512", "password"})
 """A wrong value here may be a password in the wrong place, so it is never shown."""
 
 _STAND_IN = "\x00"

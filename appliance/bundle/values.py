@@ -36,18 +36,18 @@ Target = Annotated[
         description="an extension, an alias or a number as it is dialled",
     ),
 ]
-Code = Annotated[
-    str,
-    Meta(
-        pattern=r"^([*#][0-9*#]{1,7})?" + _END,
-        description="a code like *72, 2 to 8 of 0-9 * # with * or # in front; or nothing",
-    ),
-]
 Hex32 = Annotated[
     str, Meta(pattern=r"^[0-9a-f]{32}" + _END, description="32 hexadecimal digits, lower case")
 ]
 Hex64 = Annotated[
     str, Meta(pattern=r"^[0-9a-f]{64}" + _END, description="64 hexadecimal digits, lower case")
+]
+CryptHash = Annotated[
+    str,
+    Meta(
+        pattern=r"^\$6\$(rounds=[0-9]{4,6}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}" + _END,
+        description="a SHA-512 crypt hash, as `openssl passwd -6` prints it",
+    ),
 ]
 Host = Annotated[
     str,

@@ -132,15 +132,6 @@ class DropBinding(msgspec.Struct, frozen=True):
     contact: str
 
 
-class SaveForwarding(msgspec.Struct, frozen=True):
-    """Write what a user has set by codes on the phone, before the phone is told so."""
-
-    user: str
-    """Id of the bundle's user."""
-    row: bytes | None
-    """msgpack of `pbx.forwarding.OwnForwarding`; None: forget it."""
-
-
 class SaveCall(msgspec.Struct, frozen=True):
     """Write what a restart needs to go on with a call, or at least to leave its record."""
 
@@ -196,7 +187,6 @@ Action = (
     | DropRelay
     | SaveBinding
     | DropBinding
-    | SaveForwarding
     | SaveCall
     | SaveRecord
     | SaveMode

@@ -20,11 +20,12 @@ from appliance.cloud.client import CloudClient
 from appliance.cloud.records import RecordUpload
 from appliance.cloud.sync import BundleSync
 from appliance.errors import LocalError
+from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
-from appliance.supervision import feed_watchdog, tell_systemd
 from appliance.web.api import Api
 from appliance.web.app import make_application, serving
 from appliance.web.auth import ensure_token
+from appliance.web.directory import DirectoryApi
 from appliance.web.gate import Gate
 from appliance.web.people import People
 from appliance.web.people_api import PeopleApi
@@ -67,13 +68,15 @@ async def serve(settings: Settings) -> None:
     tls = _tls(settings)
     core = IpcClient(settings.core_socket)
     cloud, fault = _cloud(settings)
-    sync = BundleSync(settings, cloud, core)
+    directory = Directory(settings.data)
+    sync = BundleSync(settings, cloud, core, applied=directory.apply)
     sync.state.failure = sync.state.failure or fault
     uploads = RecordUpload(cloud, core) if cloud else None
     api = Api(core, sync, lambda: uploads.state if uploads else None)
     store = AdminStore(settings.admin_database, log.error)
     gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
-    application = make_application(gate, [*api.routes(), *PeopleApi(gate).routes()])
+    parts = (api, PeopleApi(gate), DirectoryApi(directory))
+    application = make_application(gate, [route for part in parts for route in part.routes()])
     try:
         await gate.people.begin(settings.admin_password_file)
         async with (
@@ -81,12 +84,11 @@ async def serve(settings: Settings) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             log.info("API at https://%s:%d/api/v1", settings.admin_address, port)
-            tell_systemd("READY=1")
-            feed_watchdog(asyncio.get_running_loop())
             tasks.create_task(sync.run())
             if uploads:
                 tasks.create_task(uploads.run())
     finally:
+        await directory.stop()
         await core.close()
         await store.close()
         if cloud:

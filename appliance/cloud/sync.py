@@ -70,11 +70,14 @@ class BundleSync:
         cloud: CloudClient | None,
         core: Commands,
         wall: Callable[[], float] = time.time,
+        applied: Callable[[Bundle], None] = lambda bundle: None,
     ) -> None:
+        """`applied` is told of each bundle that we keep from now on, the one we begin with too."""
         self._settings = settings
         self._cloud = cloud
         self._core = core
         self._wall = wall
+        self._applied = applied
         self._digest = b""
         self._good_etag = ""
         self._refused_etag = ""
@@ -235,6 +238,7 @@ class BundleSync:
         self.state.issued = bundle.issued
         self.state.stored_at = stored_at
         self._digest = _digest(bundle)
+        self._applied(bundle)
 
     def _refused(self, error: LocalError, bundle: Bundle | None) -> None:
         found = error.problems if isinstance(error, BundleError) else [Problem("", str(error))]

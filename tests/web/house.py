@@ -16,9 +16,11 @@ from argon2 import PasswordHasher
 from appliance.adapters.admin_store import AdminStore
 from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.cloud.sync import BundleSync
+from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
 from appliance.web.api import Api
 from appliance.web.app import make_application, serving
+from appliance.web.directory import DirectoryApi
 from appliance.web.gate import Gate
 from appliance.web.people import People
 from appliance.web.people_api import PeopleApi
@@ -45,11 +47,13 @@ class House:
         self.people = People(self.store, lambda: self.wall, quick_hasher())
         self.gate = Gate(self.people, TOKEN, ["box.example"], lambda: self.now)
         self.sync = BundleSync(Settings(data=folder), None, self.core)
+        self.directory = Directory(folder)
         self.url = ""
         self.session: aiohttp.ClientSession
 
     def routes(self) -> list[web.RouteDef]:
-        return [*Api(self.core, self.sync).routes(), *PeopleApi(self.gate).routes()]
+        parts = (Api(self.core, self.sync), PeopleApi(self.gate), DirectoryApi(self.directory))
+        return [route for part in parts for route in part.routes()]
 
     @property
     def password_file(self) -> Path:

@@ -15,6 +15,7 @@ from appliance.bundle.dscp import Class, InForce
 from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
 from appliance.cloud.records import UploadState
 from appliance.cloud.sync import SyncState
+from appliance.phonebook.entry import Entry
 from appliance.web.access import ACCESS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "admin-api.openapi.json"
@@ -49,6 +50,7 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Stamp", Stamp, set()),
         ("Counters", MediaCounters, set()),
         ("Quality", MediaQuality, set()),
+        ("Entry", Entry, set()),
         ("Account", Told, set()),
         ("Token", ToldToken, set()),
         ("AuditEntry", AuditEntry, set()),
