@@ -144,6 +144,7 @@ class Core:
 
     def _restore(self, now: float) -> None:
         self.switchboard.restore(self._restored.bindings, self._restored.offset, now)
+        self.switchboard.restore_settings(self._restored.forwardings)
         read = [unpack(row) for row in self._restored.calls]
         self._left = deque([call for call in read if call is not None])
         self.switchboard.claim(ports_of(self._left))
@@ -234,6 +235,12 @@ class Core:
     def _calls(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
         return overview.calls(self.switchboard)
 
+    def _forwardings(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        return overview.forwardings(self.switchboard)
+
+    def _reset_forwarding(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        return overview.reset_forwarding(self.switchboard, arguments.get("extension"))
+
     # -- what goes out ------------------------------------------------------------------------
 
     def _emit(self, action: Action) -> None:
@@ -253,5 +260,7 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "mode": Core._mode,
     "phones": Core._phones,
     "calls": Core._calls,
+    "forwardings": Core._forwardings,
+    "forwardings.reset": Core._reset_forwarding,
 }
 """What the admin process may ask; records and bundle files are the store's and runtime's."""

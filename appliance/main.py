@@ -18,7 +18,7 @@ from typing import Any
 from appliance.adapters.addresses import machine_addresses
 from appliance.adapters.identifiers import RandomIdentifiers
 from appliance.adapters.ipc import IpcPeer, IpcServer
-from appliance.adapters.journal import Journal, tell_systemd, watchdog_interval
+from appliance.adapters.journal import Journal
 from appliance.adapters.store import Store
 from appliance.adapters.tls import client_context, ensure_certificate, server_context
 from appliance.adapters.wire import SipWire
@@ -32,6 +32,7 @@ from appliance.media.plane import MediaClient
 from appliance.runtime import Runtime
 from appliance.settings import Settings
 from appliance.sounds.upkeep import SoundUpkeep
+from appliance.supervision import feed_watchdog, tell_systemd
 
 new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 with suppress(ImportError):  # Without it a registration costs half as much again.
@@ -99,7 +100,7 @@ class _Process:
             _settle_memory()
             self._say("info", "core.start", f"serving {_served(wire)}")
             tell_systemd("READY=1")
-            self._feed_watchdog(loop)
+            feed_watchdog(loop)
             await stopping.wait()
             tell_systemd("STOPPING=1")
         finally:
@@ -145,12 +146,6 @@ class _Process:
         if context is not None:
             wire.reload(context)
             self._say("info", "core.certificate", "new TLS connections get the new certificate")
-
-    def _feed_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
-        interval = watchdog_interval(os.environ)
-        if interval is not None:
-            tell_systemd("WATCHDOG=1")
-            loop.call_later(interval, self._feed_watchdog, loop)
 
     def _say(self, severity: str, topic: str, text: str) -> None:
         self._journal.notice(Notice(severity, topic, text))

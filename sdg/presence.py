@@ -24,6 +24,10 @@ class Presence(Protocol):
         """Return the extensions that are being rung by a call."""
         ...
 
+    def do_not_disturb(self, user: User) -> bool:
+        """Tell whether a user wants no calls now."""
+        ...
+
     def idle_since(self, user: User) -> float:
         """Return when the user's last call ended, Unix seconds; 0: there was none yet."""
         ...

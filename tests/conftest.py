@@ -12,7 +12,7 @@ from hypothesis import settings
 SYSTEM = Path(__file__).parent / "system"
 OURS = ("HOLDFAST_FUZZ_SECONDS",)
 """What Makefile tells the tests."""
-PROGRAMS = ("ip", "nft", "sysctl", "baresip", "sipp", "tshark")
+PROGRAMS = ("ip", "nft", "sysctl", "baresip", "sipp", "systemd-analyze", "tshark")
 
 
 def pytest_configure() -> None:

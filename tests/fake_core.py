@@ -96,6 +96,16 @@ HISTORY = [
 ]
 
 
+FORWARDING: dict[str, Any] = {
+    "user": "a",
+    "name": "Zoë",
+    "extension": "1001",
+    "in_force": {"no_answer": "1002", "no_answer_after": 20.0},
+    "in_bundle": {"always": "1003", "no_answer": "1002", "no_answer_after": 20.0},
+    "set_on_phone": {"always": "", "do_not_disturb": False},
+}
+
+
 class FakeCore:
     """Fulfils `ports.Commands`; `away` and `refusal` make it fail, `asked` tells what was asked."""
 
@@ -129,9 +139,13 @@ class FakeCore:
             return self.waiting[: arguments["limit"]]
         if name == "records.uploaded":
             return self._uploaded(set(arguments["ids"]))
+        if name == "forwardings.reset":
+            return FORWARDING | {"changed": arguments["extension"] == "1001"}
         if name == "qos":
             return self.qos
         fixed = {"phones": PHONES, "calls": CALLS, "mode.history": HISTORY, "status": STATUS}
+        if name == "forwardings":
+            return [FORWARDING]
         if name == "zones":
             return STATUS["zones"]
         if name not in fixed:

@@ -15,6 +15,7 @@ from appliance.call.actions import (
     Relay,
     SaveBinding,
     SaveCall,
+    SaveForwarding,
     SaveMode,
     SaveRecord,
     Send,
@@ -106,6 +107,7 @@ class Bench:
         self.others: list[Action] = []
         self.unsent: list[Send] = []
         self.saved_bindings: dict[tuple[str, str], bytes] = {}
+        self.saved_forwardings: dict[str, bytes] = {}
         self.saved_mode: bytes | None = None
         self.cores = 0
         self.start(restored or Restored())
@@ -130,6 +132,7 @@ class Bench:
         return Restored(
             bindings=tuple(self.saved_bindings.values()),
             calls=tuple(self.saved_calls.values()),
+            forwardings=tuple(self.saved_forwardings.values()),
             mode=self.saved_mode,
             offset=offset,
         )
@@ -222,6 +225,10 @@ class Bench:
                 self.saved_bindings[action.aor, action.contact] = action.row
             elif isinstance(action, DropBinding):
                 self.saved_bindings.pop((action.aor, action.contact), None)
+            elif isinstance(action, SaveForwarding) and action.row is not None:
+                self.saved_forwardings[action.user] = action.row
+            elif isinstance(action, SaveForwarding):
+                self.saved_forwardings.pop(action.user, None)
             elif isinstance(action, SaveMode):
                 self.saved_mode = action.row
             elif isinstance(action, ProbeZone):

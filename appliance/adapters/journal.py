@@ -1,12 +1,10 @@
-"""Notices to the journal, and what systemd wants to hear of a service."""
+"""Notices to the journal."""
 
 from __future__ import annotations
 
 import os
-import socket
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 
 from appliance.call.actions import Notice
 
@@ -44,23 +42,3 @@ class Journal:
         shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:LONGEST])
         prefix = f"<{PRIORITIES[severity]}>" if self._prefixed else ""
         self._write(f"{prefix}{severity.upper()} {shown}\n")
-
-
-def tell_systemd(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Send `READY=1`, `STOPPING=1`, `WATCHDOG=1` or `STATUS=...`; does nothing without systemd.
-
-    The protocol is one datagram (sd_notify(3)), so no library is needed for it.
-    """
-    path = environment.get("NOTIFY_SOCKET", "")
-    if path[:1] not in ("/", "@"):
-        return
-    address = f"\0{path[1:]}" if path[0] == "@" else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
-        sender.setblocking(False)
-        sender.sendto(state.encode(), address)
-
-
-def watchdog_interval(environment: Mapping[str, str]) -> float | None:
-    """Return how often systemd wants to hear from us, halved for safety, seconds; None: never."""
-    text = environment.get("WATCHDOG_USEC", "")
-    return int(text) / 2e6 if text.isdigit() and int(text) > 0 else None

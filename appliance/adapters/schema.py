@@ -71,6 +71,14 @@ def number_calls(db: Database) -> None:
     db.execute("ALTER TABLE numbered RENAME TO call")
 
 
+@migrations()
+def keep_forwardings(db: Database) -> None:
+    """Keep what users set on their phones."""
+    db.execute(
+        "CREATE TABLE forwarding (user TEXT PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database ready for use, and what had to be done for that."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from appliance.adapters.schema import is_corruption, open_database, snapshot_of, take_snapshot
 from appliance.adapters.tables import Moment, Pending, Saving, Tables
-from appliance.call.actions import Notice, SaveCall, SaveMode, SaveRecord
+from appliance.call.actions import Notice, SaveCall, SaveForwarding, SaveMode, SaveRecord
 from appliance.errors import Unavailable
 from appliance.ports import Restored
 
@@ -35,7 +35,7 @@ SNAPSHOT_FIRST = 300.0
 """Seconds after the start: the phones that come back first need the disk more."""
 BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
-URGENT = frozenset((SaveCall, SaveRecord, SaveMode))
+URGENT = frozenset((SaveCall, SaveForwarding, SaveRecord, SaveMode))
 """Written within `PACE` and a commit: phones believe what they were told meanwhile."""
 
 Read = Callable[[Tables, Moment], Any]
@@ -186,6 +186,7 @@ class Store:
         except (ValueError, OverflowError) as error:
             # Nothing that can be written looks like this; records cannot, the rest is renewed.
             self._pending.bindings.clear()
+            self._pending.forwardings.clear()
             self._pending.calls.clear()
             self._say("alarm", "store.row", f"a row could not be written: {error}")
         except sqlite3.Error as error:

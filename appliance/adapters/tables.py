@@ -16,13 +16,14 @@ from appliance.call.actions import (
     ModeChange,
     SaveBinding,
     SaveCall,
+    SaveForwarding,
     SaveMode,
     SaveRecord,
 )
 from appliance.call.record import CallRecord
 from appliance.ports import Restored
 
-Saving = SaveBinding | DropBinding | SaveCall | SaveRecord | SaveMode
+Saving = SaveBinding | DropBinding | SaveForwarding | SaveCall | SaveRecord | SaveMode
 
 HELD_RECORDS = 50_000
 """Records kept in memory while the disk takes none: about 50 MB; reliability asks for 10,000."""
@@ -58,6 +59,8 @@ class Pending:
 
     bindings: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
     """By AoR and contact; None: to be deleted."""
+    forwardings: dict[str, bytes | None] = field(default_factory=dict)
+    """By user; None: to be deleted."""
     calls: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, CallRecord] = field(default_factory=dict)
     mode: bytes | None = None
@@ -67,7 +70,12 @@ class Pending:
 
     def __bool__(self) -> bool:
         return bool(
-            self.bindings or self.calls or self.records or self.changes or self.mode is not None
+            self.bindings
+            or self.forwardings
+            or self.calls
+            or self.records
+            or self.changes
+            or self.mode is not None
         )
 
     def take(self, action: Saving, wall: float) -> None:
@@ -77,6 +85,8 @@ class Pending:
                 self.bindings[action.aor, action.contact] = action.row
             case DropBinding():
                 self.bindings[action.aor, action.contact] = None
+            case SaveForwarding():
+                self.forwardings[action.user] = action.row
             case SaveCall():
                 if action.call_id not in self.records:
                     self.calls[action.call_id] = action.row
@@ -126,6 +136,7 @@ class Tables:
         """
         with self._transaction():
             self._write_bindings(pending.bindings)
+            self._write_forwardings(pending.forwardings)
             self._write_calls(pending.calls)
             self._write_records(pending.records, now.wall)
             self._write_mode(pending)
@@ -166,6 +177,12 @@ class Tables:
             saved.append((number, *key, row))
         self._upsert("binding (id, aor, contact, row)", "id", ("row",), saved)
         self._delete("binding", "id", dropped)
+
+    def _write_forwardings(self, forwardings: dict[str, bytes | None]) -> None:
+        saved = [(user, row) for user, row in forwardings.items() if row is not None]
+        self._upsert("forwarding (user, row)", "user", ("row",), saved)
+        dropped = [(user,) for user, row in forwardings.items() if row is None]
+        self._delete("forwarding", "user", dropped)
 
     def _write_calls(self, calls: dict[str, bytes]) -> None:
         numbers = self._calls
@@ -240,6 +257,7 @@ class Tables:
         return Restored(
             bindings=tuple(row for (row,) in self._rows("SELECT row FROM binding")),
             calls=tuple(row for (row,) in self._rows("SELECT row FROM call")),
+            forwardings=tuple(row for (row,) in self._rows("SELECT row FROM forwarding")),
             mode=mode[0] if mode else None,
             offset=self._offset(now),
         )

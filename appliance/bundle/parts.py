@@ -15,6 +15,7 @@ from appliance.bundle.values import (
     Audio,
     Beginning,
     ClosingTime,
+    Code,
     Country,
     CryptHash,
     Day,
@@ -90,14 +91,18 @@ class Credential(_Part, frozen=True, kw_only=True):
 
 
 class Forwarding(_Part, frozen=True, kw_only=True):
-    """Where a user's calls go instead (C10)."""
+    """Where a user's calls go instead; what users set on their phones wins (C10)."""
 
     always: Target | None = None
     busy: Target | None = None
+    """Where calls go while a phone says that it is busy, and under do-not-disturb."""
     no_answer: Target | None = None
     unreachable: Target | None = None
+    """Where calls go while the user has no phone here, or none that answers us."""
     no_answer_after: Seconds = 20.0
+    """How long phones ring before `no_answer`, seconds."""
     do_not_disturb: bool = False
+    """Callers are told that the user is busy."""
 
 
 class User(_Part, frozen=True, kw_only=True):
@@ -335,6 +340,23 @@ class Policies(_Part, frozen=True, kw_only=True):
     """How long the number of an emergency call leads back to its caller (E7)."""
 
 
+class FeatureCodes(_Part, frozen=True, kw_only=True):
+    """What users dial to change how their own calls are taken; an empty code is not served."""
+
+    forward_always: Code = "*72"
+    """Forward every call; the extension or number follows, or is asked for (C10)."""
+    forward_always_off: Code = "*73"
+    forward_busy: Code = "*90"
+    forward_busy_off: Code = "*91"
+    forward_no_answer: Code = "*92"
+    forward_no_answer_off: Code = "*93"
+    forward_unreachable: Code = "*94"
+    """Forward calls while no phone of the user can be reached."""
+    forward_unreachable_off: Code = "*95"
+    do_not_disturb: Code = "*78"
+    do_not_disturb_off: Code = "*79"
+
+
 class LdapAccount(_Part, frozen=True, kw_only=True):
     """What phones log in to the LDAP directory with: cn=NAME,ou=accounts and the base."""
 
@@ -403,6 +425,7 @@ class Bundle(_Part, frozen=True, kw_only=True):
     number_plan: NumberPlan = NumberPlan()
     emergency_numbers: tuple[Digits, ...] = ("911", "933")
     policies: Policies = Policies()
+    feature_codes: FeatureCodes = FeatureCodes()
     dscp: tuple[DscpQueue, ...] = ()
     ldap: Ldap = Ldap()
     prompts: tuple[Prompt, ...] = ()

@@ -36,6 +36,13 @@ Target = Annotated[
         description="an extension, an alias or a number as it is dialled",
     ),
 ]
+Code = Annotated[
+    str,
+    Meta(
+        pattern=r"^([*#][0-9*#]{1,7})?" + _END,
+        description="a code like *72, 2 to 8 of 0-9 * # with * or # in front; or nothing",
+    ),
+]
 Hex32 = Annotated[
     str, Meta(pattern=r"^[0-9a-f]{32}" + _END, description="32 hexadecimal digits, lower case")
 ]

@@ -132,6 +132,15 @@ class DropBinding(msgspec.Struct, frozen=True):
     contact: str
 
 
+class SaveForwarding(msgspec.Struct, frozen=True):
+    """Write what a user has set by codes on the phone, before the phone is told so."""
+
+    user: str
+    """Id of the bundle's user."""
+    row: bytes | None
+    """msgpack of `pbx.forwarding.OwnForwarding`; None: forget it."""
+
+
 class SaveCall(msgspec.Struct, frozen=True):
     """Write what a restart needs to go on with a call, or at least to leave its record."""
 
@@ -187,6 +196,7 @@ Action = (
     | DropRelay
     | SaveBinding
     | DropBinding
+    | SaveForwarding
     | SaveCall
     | SaveRecord
     | SaveMode

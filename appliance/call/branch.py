@@ -8,9 +8,10 @@ import msgspec
 
 from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
+from appliance.call.diversion import told_of
 from appliance.call.leg import SDP, Leg, LegOwner
 from appliance.call.over import OVER
-from appliance.call.steps import Target
+from appliance.call.steps import Diverted, Target
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog
 from appliance.sip.matching import ClientTransaction
 from appliance.sip.message import Request, Response
@@ -53,6 +54,8 @@ class Invitation(msgspec.Struct, frozen=True):
     max_forwards: int
     early_reliable: bool
     """Whether the phone may use 100rel: not with a late offer, whose answer only the ACK brings."""
+    diverted: tuple[Diverted, ...] = ()
+    """Every forwarding on the call's way, the first one first."""
 
 
 class Branch(Leg):
@@ -96,6 +99,7 @@ class Branch(Leg):
                 ("Contact", contact_uri(self.flow)),
                 ("Allow", ALLOW),
                 *self.timer.offer_headers(),
+                *told_of(invitation.diverted, self.extension, self.context.domain),
             ],
         )
         if invitation.early_reliable:

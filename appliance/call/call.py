@@ -95,6 +95,8 @@ class Call:
     def _perform(self, step: Step, now: float) -> None:
         while isinstance(step, Note):
             self.draft.step(step.text)
+            if step.status:
+                self.caller.progress(step.status, now)
             step = self._next(Outcome("noted", at=now))
         if isinstance(step, Reject):
             self._end_plan(step, now)

@@ -17,6 +17,9 @@ from appliance.sip.matching import Retransmission, ServerTransaction
 from appliance.sip.message import Request, Response
 from appliance.sip.values import RAck
 
+FORWARDED = 181
+"""Call Is Being Forwarded (RFC 3261, 21.1.3)."""
+
 
 class Party(msgspec.Struct, frozen=True):
     """The authenticated caller, as the callee is shown it."""
@@ -73,13 +76,18 @@ class Caller(Leg):
         return self.invited is self.invite
 
     def progress(self, status: int, now: float, body: bytes = b"") -> None:
-        """Send a provisional response, once for each new thing it tells."""
-        if self.invited is None or (status <= self._sent_status and not body):
+        """Send a provisional response, once for each new thing it tells.
+
+        181, that the call is forwarded, says nothing of whether anybody is rung.
+        """
+        forwarded = status == FORWARDED
+        old = status <= self._sent_status and not body and not forwarded
+        if self.invited is None or old:
             return
         if self._pending is not None:
             self._waiting.append((status, body))
             return
-        self._sent_status = max(status, self._sent_status)
+        self._sent_status = max(0 if forwarded else status, self._sent_status)
         response = self.reply_to(self.invite.request, status)
         if body:
             response.add("Content-Type", SDP)

@@ -64,6 +64,7 @@ class Ringing:
             callee=f"<sip:{call.draft.record.callee}@{call.context.domain}>",
             max_forwards=decremented_max_forwards(call.caller.invite.request),
             early_reliable=call.has_offer,
+            diverted=step.diverted,
         )
         self.branches = [Branch(call.context, call, target, invitation) for target in step.targets]
         for branch in self.branches:

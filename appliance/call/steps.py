@@ -7,6 +7,7 @@ The call performs `Ring`, `Play`, `Collect`, `Note` and `Reject`; `call.path.fol
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import Literal
 
 import msgspec
 
@@ -27,6 +28,14 @@ class Target(msgspec.Struct, frozen=True):
     """Whether this leg has to be SRTP, may be, or must not; None: as the site's policy has it."""
 
 
+class Diverted(msgspec.Struct, frozen=True):
+    """One forwarding on the way of a call: who was to be reached, and why it went on (C10)."""
+
+    extension: str
+    """Of the user whose calls are forwarded; pays for what follows, by class of service."""
+    reason: Literal["always", "busy", "no_answer", "unreachable", "do_not_disturb"]
+
+
 class Ring(msgspec.Struct, frozen=True):
     """Ring all targets at once; the first answer wins."""
 
@@ -37,6 +46,8 @@ class Ring(msgspec.Struct, frozen=True):
     """Name of a sound that the caller hears meanwhile, again and again; empty: ring-back."""
     each: bool = False
     """Let a phone that declines (6xx) speak for itself only: the others ring on."""
+    diverted: tuple[Diverted, ...] = ()
+    """Every forwarding before, the first one first; `path.follow` writes it."""
 
 
 class Play(msgspec.Struct, frozen=True):
@@ -78,12 +89,16 @@ class Goto(msgspec.Struct, frozen=True):
     """The caller chose to go there, so that coming by again is no loop."""
     back: bool = False
     """Resume this plan with the outcome where nobody there takes the call."""
+    diverted: Diverted | None = None
+    """A user forwards the call; where that user has done so before, the outcome is `loop`."""
 
 
 class Note(msgspec.Struct, frozen=True):
     """Write one line into the call's path; takes no time, the outcome is `noted`."""
 
     text: str
+    status: int = 0
+    """Provisional response that tells the caller as much, while it waits; 0: none."""
 
 
 class Reject(msgspec.Struct, frozen=True):

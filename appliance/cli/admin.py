@@ -22,6 +22,7 @@ from appliance.cloud.sync import BundleSync
 from appliance.errors import LocalError
 from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
+from appliance.supervision import feed_watchdog, tell_systemd
 from appliance.web.api import Api
 from appliance.web.app import make_application, serving
 from appliance.web.auth import ensure_token
@@ -84,6 +85,8 @@ async def serve(settings: Settings) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             log.info("API at https://%s:%d/api/v1", settings.admin_address, port)
+            tell_systemd("READY=1")
+            feed_watchdog(asyncio.get_running_loop())
             tasks.create_task(sync.run())
             if uploads:
                 tasks.create_task(uploads.run())

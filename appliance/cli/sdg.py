@@ -20,6 +20,7 @@ from appliance.errors import LocalError
 from appliance.pbx.destinations import Destinations
 from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
+from appliance.pbx.forwarding import Forwardings
 from appliance.sip.flow import Flow
 from sdg.group import Groups, next_of
 from sdg.turns import Turns
@@ -141,6 +142,7 @@ def _test(arguments: argparse.Namespace) -> int:
         DialPlan(bundle, directory),
         trial,
         _groups(bundle, trial),
+        Forwardings(lambda action: None),
         lambda now: now,
         lambda action: None,
     )
@@ -189,6 +191,10 @@ class Trial:
     def ringing(self) -> Container[str]:
         """Return nobody: no other call is under way."""
         return ()
+
+    def do_not_disturb(self, user: User) -> bool:
+        """Return what the bundle says: what users have set on their phones is not in it."""
+        return user.forwarding.do_not_disturb
 
     def idle_since(self, user: User) -> float:
         """Return that nobody has had a call yet."""

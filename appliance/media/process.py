@@ -19,6 +19,7 @@ from appliance.media.shards import Shards
 from appliance.media.sounds import Sounds
 from appliance.media.worker import Worker
 from appliance.settings import Settings
+from appliance.supervision import tell_systemd, watchdog_interval
 
 SPARE_DESCRIPTORS = 128
 """For control connections and everything else that is not a relay."""
@@ -44,7 +45,11 @@ def serve(settings: Settings) -> None:
     try:
         listener = Listener(loop, settings.media_socket, server.receive, server.gone)
         log(f"up to {capacity * workers} relays in {workers} worker(s)")
+        tell_systemd("READY=1")
+        if watchdog_interval(os.environ) is not None:
+            loop.every_second(lambda: tell_systemd("WATCHDOG=1"))
         loop.run()
+        tell_systemd("STOPPING=1")
         server.close()
         listener.close()
         log("stopped")

@@ -8,9 +8,20 @@ from typing import Protocol
 from appliance.bundle import Bundle, Group, User
 from appliance.call.actions import Action, Notice
 from appliance.call.path import follow
-from appliance.call.steps import Plan, Reject, Target
+from appliance.call.steps import Diverted, Plan, Reject, Target
 from appliance.pbx import user as user_destination
-from appliance.pbx.dialplan import Destination, DialPlan, Nowhere, ToGroup, ToUser
+from appliance.pbx.dialplan import (
+    Destination,
+    DialPlan,
+    Emergency,
+    Nowhere,
+    ToFeature,
+    ToGroup,
+    ToUser,
+)
+from appliance.pbx.features import Features
+from appliance.pbx.forwarding import Forwardings
+from appliance.pbx.user import Called
 from appliance.sip.flow import Flow
 
 
@@ -39,6 +50,7 @@ class Destinations:
         dialplan: DialPlan,
         phones: Phones,
         groups: GroupPlans,
+        forwardings: Forwardings,
         wall: Callable[[float], float],
         emit: Callable[[Action], None],
     ) -> None:
@@ -46,29 +58,55 @@ class Destinations:
         self._dialplan = dialplan
         self._phones = phones
         self._groups = groups
+        self._forwardings = forwardings
+        self._features = Features(dialplan, forwardings)
+        self._users = {user.extension: user for user in bundle.users}
         self._wall = wall
         self._emit = emit
 
     def plan(self, caller: User, dialled: str, flow: Flow | None, now: float) -> Plan:
         """Return the plan of a call; the phone on the caller's own `flow` is not rung."""
 
-        def resolve(dialled: str, now: float) -> Plan:
-            return self._one(caller, self._dialplan.find(dialled), flow, now)
+        def resolve(dialled: str, now: float, way: tuple[Diverted, ...]) -> Plan:
+            destination = self._dialplan.find(dialled)
+            if isinstance(destination, ToFeature):
+                return rejected(Reject(404, f"{dialled[:40]} is a code, and nobody's extension"))
+            if not way:
+                return self._one(caller, caller, destination, flow, now)
+            if isinstance(destination, Emergency):
+                return rejected(Reject(403, "no call is forwarded to an emergency number"))
+            payer = self._users.get(way[-1].extension, caller)
+            return self._one(caller, payer, destination, flow, now)
 
-        return follow(resolve(dialled, now), resolve, now)
+        destination = self._dialplan.find(dialled)
+        if isinstance(destination, ToFeature) and caller.extension in self._users:
+            return follow(self._features.plan(caller, destination), resolve, now)
+        return follow(resolve(dialled, now, ()), resolve, now)
 
-    def _one(self, caller: User, destination: Destination, flow: Flow | None, now: float) -> Plan:
+    def _one(
+        self, caller: User, payer: User, destination: Destination, flow: Flow | None, now: float
+    ) -> Plan:
+        """Return the plan of one destination; `payer` is who must be allowed to call it."""
         if isinstance(destination, ToUser):
-            user = destination.user
-            targets = tuple(one for one in self._phones.phones(user) if one.flow != flow)
-            return user_destination.plan(targets, self._bundle.policies.ring_time, user.name)
+            return user_destination.plan(self._called(destination.user, caller, flow))
         if isinstance(destination, ToGroup):
             return self._groups.plan(destination.group, self._wall(now))
         if isinstance(destination, Nowhere):
             return rejected(Reject(destination.status, destination.reason))
+        if isinstance(destination, ToFeature):
+            raise AssertionError("a code leads nowhere else")
         text = f"{caller.name} ({caller.extension}) dialled {destination.number}: no trunk here"
         self._emit(Notice("alarm", "emergency.no_trunk", text))
         return rejected(Reject(503, "no trunk to the emergency services"))
+
+    def _called(self, user: User, caller: User, flow: Flow | None) -> Called:
+        return Called(
+            user=user,
+            forwarding=self._forwardings.of(user),
+            targets=tuple(one for one in self._phones.phones(user) if one.flow != flow),
+            ring_time=self._bundle.policies.ring_time,
+            caller=caller,
+        )
 
 
 def rejected(reject: Reject) -> Plan:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from appliance.bundle import Bundle, Group, User
 from appliance.pbx.directory import Directory
+
+CODES_BEGIN = ("*", "#")
+LONGEST_CODE = 8
+"""As `bundle.values.Code` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,17 @@ class Emergency:
 
 
 @dataclass(frozen=True, slots=True)
+class ToFeature:
+    """Do what a code stands for."""
+
+    code: str
+    """Field of `bundle.FeatureCodes`."""
+    rest: str
+    """What was dialled behind the code."""
+    dialled: str
+
+
+@dataclass(frozen=True, slots=True)
 class Nowhere:
     """Answer with a failure: the dial plan does not know the number."""
 
@@ -37,7 +54,7 @@ class Nowhere:
     reason: str
 
 
-Destination = ToUser | ToGroup | Emergency | Nowhere
+Destination = ToUser | ToGroup | ToFeature | Emergency | Nowhere
 
 
 class DialPlan:
@@ -50,6 +67,8 @@ class DialPlan:
         self._prefix = bundle.number_plan.outside_prefix or ""
         self._groups = {group.extension: group for group in bundle.groups}
         self._groups |= {number: group for group in bundle.groups for number in group.numbers}
+        codes = msgspec.structs.asdict(bundle.feature_codes)
+        self._codes = {code: name for name, code in codes.items() if code}
 
     def find(self, dialled: str) -> Destination:
         """Return where the user part of a Request-URI leads: emergency first, then our own."""
@@ -62,6 +81,8 @@ class DialPlan:
         found = self._own(dialled)
         if found is None and dialled.startswith(self._code):
             found = self._own(dialled[len(self._code) :])  # own site code and extension (C2)
+        if found is None and dialled.startswith(CODES_BEGIN):
+            found = self._feature(dialled)
         if found is not None:
             return found
         if not dialled:
@@ -69,6 +90,14 @@ class DialPlan:
         if dialled.startswith("+"):
             return Nowhere(480, f"{dialled[:40]} is outside, and no trunk leads there")
         return Nowhere(404, f"{dialled[:40]} is not in the dial plan of this site")
+
+    def _feature(self, dialled: str) -> ToFeature | None:
+        """Return which code something begins with; no code begins with another."""
+        for end in range(1, min(len(dialled), LONGEST_CODE) + 1):
+            name = self._codes.get(dialled[:end])
+            if name is not None:
+                return ToFeature(name, dialled[end:], dialled[:end])
+        return None
 
     def _own(self, dialled: str) -> Destination | None:
         user = self._directory.by_name(dialled) or self._directory.by_number(dialled)

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
-from appliance.bundle import User
+from appliance.bundle import Forwarding, User
 from appliance.call.call import Call, CallState
+from appliance.errors import LocalError
+from appliance.pbx.forwarding import WAYS
 from appliance.pbx.location import Binding
 from appliance.pbx.switchboard import Switchboard
 
@@ -54,6 +56,48 @@ def phones(board: Switchboard, now: float) -> list[Row]:
 def calls(board: Switchboard) -> list[Row]:
     """Return the calls that are up now."""
     return [_call(call) for call in board.calls.values() if call.state is not CallState.ENDED]
+
+
+def forwardings(board: Switchboard) -> list[Row]:
+    """Return the users whose calls do not just ring, with what is in force and who set it."""
+    if board.site is None:
+        return []
+    rows = [_forwarding(board, user) for user in board.site.bundle.users]
+    return [row for row in rows if row["set_on_phone"] or row["in_force"]]
+
+
+def reset_forwarding(board: Switchboard, extension: object) -> Row:
+    """Undo what a user has set on the phone; raises LocalError where there is no such user."""
+    directory = board.site.directory if board.site is not None else None
+    user = directory.by_extension(extension) if directory and isinstance(extension, str) else None
+    if user is None:
+        raise LocalError(f"no user has the extension {str(extension)[:40]!r}")
+    changed = board.forwardings.reset(user.id)
+    return {**_forwarding(board, user), "changed": changed}
+
+
+def _forwarding(board: Switchboard, user: User) -> Row:
+    own = board.forwardings.own(user)
+    return {
+        **_user(user),
+        "in_force": _ways(board.forwardings.of(user)),
+        "in_bundle": _ways(user.forwarding),
+        "set_on_phone": {
+            name: value
+            for name in (*WAYS, "do_not_disturb")
+            if (value := getattr(own, name)) is not None
+        },
+    }
+
+
+def _ways(forwarding: Forwarding) -> Row:
+    """Return what is set of a forwarding."""
+    ways: Row = {name: getattr(forwarding, name) for name in WAYS if getattr(forwarding, name)}
+    if forwarding.no_answer:
+        ways["no_answer_after"] = forwarding.no_answer_after
+    if forwarding.do_not_disturb:
+        ways["do_not_disturb"] = True
+    return ways
 
 
 def _user(user: User) -> Row:

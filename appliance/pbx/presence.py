@@ -8,14 +8,16 @@ from collections.abc import Container, Iterable
 from appliance.bundle import User
 from appliance.call.call import Call, CallState
 from appliance.call.steps import Target
+from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.location import Location
 
 
 class Presence:
     """Keep which extensions are in calls; told of each call when its parties change."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, forwardings: Forwardings) -> None:
         self._location = location
+        self._forwardings = forwardings
         self._waiting: dict[str, Call] = {}
         """Calls whose caller is with nobody yet."""
         self._parties: dict[str, frozenset[str]] = {}
@@ -38,6 +40,10 @@ class Presence:
         """Return the extensions that are being rung by a call."""
         calls = self._waiting.values()
         return {leg.extension for call in calls for leg in call.branches if leg.alive}
+
+    def do_not_disturb(self, user: User) -> bool:
+        """Tell whether a user wants no calls now."""
+        return self._forwardings.of(user).do_not_disturb
 
     def idle_since(self, user: User) -> float:
         """Return when the user's last call ended, Unix seconds; 0: there was none yet."""

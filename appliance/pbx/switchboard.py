@@ -23,6 +23,7 @@ from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans, rejected
 from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
+from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.guard import Guard
 from appliance.pbx.location import Location
 from appliance.pbx.presence import Presence
@@ -69,7 +70,8 @@ class Switchboard:
         self.site: Site | None = None
         self.reach = Reach(timers, self._find_phone)
         self.location = Location(timers, emit, self.reach.returned)
-        self.presence = Presence(self.location)
+        self.forwardings = Forwardings(emit)
+        self.presence = Presence(self.location, self.forwardings)
         self.guard = Guard(emit)
         self.calls: dict[str, Call] = {}
         self._ringing: dict[ServerTransaction, Call] = {}
@@ -114,10 +116,15 @@ class Switchboard:
             site.directory, bundle, self._nonces, self.guard, self._identifiers, self.location
         )
         self._destinations = Destinations(
-            bundle, site.dialplan, self.presence, groups, self._wall, self._emit
+            bundle,
+            site.dialplan,
+            self.presence,
+            groups,
+            self.forwardings,
+            self._wall,
+            self._emit,
         )
-        self.location.keep(user.id for user in bundle.users)
-        self.presence.keep(user.extension for user in bundle.users)
+        self._keep_users()
         self._registrar = Registrar(
             site.directory, bundle, self.location, self._authentication, self._emit
         )
@@ -128,6 +135,17 @@ class Switchboard:
     def restore(self, rows: tuple[bytes, ...], offset: float, now: float) -> None:
         """Take the bindings the last process left."""
         self.location.restore(rows, offset, now)
+
+    def restore_settings(self, rows: tuple[bytes, ...]) -> None:
+        """Take what users of the last process had set on their phones."""
+        self.forwardings.restore(rows)
+        self._keep_users()
+
+    def _keep_users(self) -> None:
+        users = self.site.bundle.users if self.site is not None else ()
+        for kept in (self.location, self.forwardings):
+            kept.keep(user.id for user in users)
+        self.presence.keep(user.extension for user in users)
 
     def claim(self, ports: set[int]) -> None:
         """Keep these RTP ports for calls that are about to be restored."""

@@ -57,6 +57,8 @@ class Api:
             web.get(f"{PREFIX}/zones", self.get_zones),
             web.get(f"{PREFIX}/phones", self.get_phones),
             web.get(f"{PREFIX}/calls", self.get_calls),
+            web.get(f"{PREFIX}/forwardings", self.get_forwardings),
+            web.post(f"{PREFIX}/forwardings/{{extension}}/reset", self.reset_forwarding),
             web.get(f"{PREFIX}/records", self.get_records),
             web.get(f"{PREFIX}/records/{{id}}", self.get_record),
             web.get(f"{PREFIX}/mode", self.get_mode),
@@ -84,6 +86,15 @@ class Api:
     async def get_calls(self, request: web.Request) -> web.Response:
         """List calls that are being made or talked on now."""
         return as_json(await self._ask("calls"))
+
+    async def get_forwardings(self, request: web.Request) -> web.Response:
+        """List users whose calls do not just ring, and who said so."""
+        return as_json(await self._ask("forwardings"))
+
+    async def reset_forwarding(self, request: web.Request) -> web.Response:
+        """Undo what a user has set on the phone."""
+        extension = request.match_info["extension"]
+        return as_json(await self._ask("forwardings.reset", extension=extension))
 
     async def get_records(self, request: web.Request) -> web.Response:
         """List call records, the latest first."""

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from appliance.errors import Unavailable
 from appliance.marking import MANAGEMENT
+from appliance.supervision import given_sockets
 from appliance.web.api import BODY_LIMIT
 from appliance.web.gate import Gate
 from appliance.web.problems import tell_problems
@@ -51,6 +52,8 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serve while the context lasts; gives the port, which matters when `port` is 0.
 
+    Sockets that systemd opened for us are served instead of `address`: a low port costs us no
+    privilege then, and whoever connects while we start again waits instead of being refused.
     Raises Unavailable when the address cannot be had.
     """
     runner = web.AppRunner(
@@ -63,13 +66,19 @@ async def serving(
     await runner.setup()
     try:
         try:
-            for listener in _listen(address, port):
+            for listener in _marked(given_sockets()) or _listen(address, port):
                 await web.SockSite(runner, listener, ssl_context=tls).start()
         except OSError as error:
             raise Unavailable(f"{address} port {port}: {error.strerror}") from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def _marked(listeners: list[socket.socket]) -> list[socket.socket]:
+    for listener in listeners:
+        MANAGEMENT.mark(listener)
+    return listeners
 
 
 def _listen(address: str, port: int) -> list[socket.socket]:

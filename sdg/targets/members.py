@@ -115,7 +115,7 @@ class _Attempt:
         def state(user: User) -> State:
             if not presence.phones(user):
                 return "away"
-            if user.extension in busy or user.forwarding.do_not_disturb:
+            if user.extension in busy or presence.do_not_disturb(user):
                 return "busy"
             return "ringing" if user.extension in ringing else "free"
 

@@ -1,10 +1,7 @@
-import socket
-from pathlib import Path
-
 import pytest
 
 from appliance.adapters.identifiers import RandomIdentifiers
-from appliance.adapters.journal import LONGEST, Journal, tell_systemd, watchdog_interval
+from appliance.adapters.journal import LONGEST, Journal
 from appliance.call.actions import Notice
 
 
@@ -25,21 +22,6 @@ def test_systemd_gets_the_priority_in_front(monkeypatch: pytest.MonkeyPatch) -> 
     assert lines[0] == "<1>ALARM store.disk full\n"
     assert len(lines[1]) < LONGEST + 20
     assert journal.counts == {"info": 1, "warning": 0, "alarm": 1, "error": 0}
-
-
-def test_systemd_is_told_by_one_datagram_and_its_absence_is_no_error(tmp_path: Path) -> None:
-    path = tmp_path / "notify"
-    tell_systemd("READY=1", {})
-    tell_systemd("READY=1", {"NOTIFY_SOCKET": str(path)})
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(path))
-        tell_systemd("READY=1", {"NOTIFY_SOCKET": str(path)})
-        assert systemd.recv(100) == b"READY=1"
-
-
-def test_the_watchdog_is_fed_twice_as_often_as_it_bites() -> None:
-    assert watchdog_interval({"WATCHDOG_USEC": "20000000"}) == 10.0
-    assert watchdog_interval({}) is None
 
 
 def test_tokens_are_hex_and_never_the_same() -> None:

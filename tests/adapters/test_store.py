@@ -25,6 +25,7 @@ from appliance.call.actions import (
     Notice,
     SaveBinding,
     SaveCall,
+    SaveForwarding,
     SaveMode,
     SaveRecord,
 )
@@ -342,3 +343,14 @@ def test_a_binding_is_on_disk_within_100_ms(opened: Opened) -> None:
     opened.store.save(SaveBinding("a", "c", b"1"))
     eventually(lambda: _count(opened.file) == 1)
     assert time.monotonic() - begun < 2.0  # 0.1 on a machine that is not busy
+
+
+def test_what_users_set_on_their_phones_lasts(opened: Opened) -> None:
+    for user, row in (("alice", b"one"), ("alice", b"two"), ("bob", b"three")):
+        opened.store.save(SaveForwarding(user, row))
+    opened.again()
+    assert sorted(opened.restored.forwardings) == [b"three", b"two"]
+    opened.store.save(SaveForwarding("alice", None))
+    opened.store.save(SaveForwarding("carol", None))
+    opened.again()
+    assert opened.restored.forwardings == (b"three",)

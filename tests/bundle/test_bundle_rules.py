@@ -314,6 +314,54 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         },
         "groups[2].overflow: callers go round: 700 → 701 → 702 → 700",
     ),
+    (
+        "forwarding to nobody",
+        {"users": [user("a", "1001", forwarding={"busy": "4711"})]},
+        "users[0].forwarding.busy: nothing has the extension `4711`",
+    ),
+    (
+        "forwarding to help",
+        {"users": [user("a", "1001", forwarding={"always": "911"})]},
+        "users[0].forwarding.always: `911` is for emergencies",
+    ),
+    (
+        "forwarding to help outside",
+        {
+            "users": [user("a", "1001", forwarding={"always": "9911"})],
+            "number_plan": {"outside_prefix": "9"},
+        },
+        "users[0].forwarding.always: `9911` is for emergencies",
+    ),
+    (
+        "forwarding in a circle",
+        {
+            "users": [
+                user("a", "1001", forwarding={"always": "bee"}),
+                user("b", "1002", aliases=["bee"], forwarding={"always": "8211001"}),
+            ]
+        },
+        "users[1].forwarding.always: every call goes round: 1001 → 1002 → 1001",
+    ),
+    (
+        "a code twice",
+        {"feature_codes": {"forward_busy": "*72"}},
+        "feature_codes.forward_busy: `*72` is also at feature_codes.forward_always",
+    ),
+    (
+        "a code that begins another",
+        {"feature_codes": {"do_not_disturb": "*790"}},
+        "feature_codes.do_not_disturb: `*790` begins with the code `*79` at feature_codes.",
+    ),
+    (
+        "an extension behind a code",
+        {"users": [user("a", "*7211")]},
+        "users[0].extension: `*7211` begins with the code `*72` at feature_codes.forward_always",
+    ),
+    (
+        "a code of digits",
+        {"feature_codes": {"do_not_disturb": "78"}},
+        'feature_codes.do_not_disturb: "78" does not fit; write a code like *72',
+    ),
 ]
 
 
@@ -361,6 +409,16 @@ def test_a_chain_longer_than_calls_may_go_is_pointed_out() -> None:
     found = [str(warning) for warning in warnings(decode(msgspec.json.encode(data)))]
     way = " → ".join(f"70{n}" for n in range(10))
     assert found == [f"groups[9]: callers are cut off after 8 groups: {way}; make the way shorter"]
+
+
+def test_users_may_stand_in_for_one_another() -> None:
+    ways = [
+        user("a", "1001", forwarding={"busy": "1002", "no_answer": "1002", "always": "1003"}),
+        user("b", "1002", forwarding={"busy": "1001", "unreachable": "+13125550100"}),
+        user("c", "1003", forwarding={"busy": "1001", "always": "1003"}),
+    ]
+    assert not check(users=ways)
+    assert not check(feature_codes={"forward_always": "", "forward_busy": ""})
 
 
 def test_an_alias_may_repeat_its_own_extension() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import cycle
 
-from appliance.call.path import DEPTH, LOOP, RESTLESS, follow
+from appliance.call.path import DEPTH, LOOP, RESTLESS, Resolve, follow
 from appliance.call.steps import Goto, Note, Outcome, Plan, Reject, Step
 
 
@@ -14,7 +13,7 @@ def says(*steps: Step) -> Plan:
         _ = yield step
 
 
-def run(first: Plan, resolve: Callable[[str, float], Plan]) -> list[Step]:
+def run(first: Plan, resolve: Resolve) -> list[Step]:
     """Return every step, each answered with `noted` at second 7."""
     plan = follow(first, resolve, 5.0)
     found = [next(plan)]
@@ -29,7 +28,7 @@ def run(first: Plan, resolve: Callable[[str, float], Plan]) -> list[Step]:
 def test_a_plan_goes_on_with_another_at_the_time_of_then() -> None:
     times: list[float] = []
 
-    def resolve(dialled: str, now: float) -> Plan:
+    def resolve(dialled: str, now: float, way: object) -> Plan:
         times.append(now)
         return says(Reject(486, dialled))
 
@@ -46,17 +45,17 @@ def test_a_plan_that_is_come_back_to_gets_the_outcome() -> None:
         yield Reject(480, "outer")
 
     inner = {"2": lambda: says(Goto("3")), "3": lambda: says(Reject(480, "away", "no_answer"))}
-    found = run(outer(), lambda dialled, now: inner[dialled]())
+    found = run(outer(), lambda dialled, now, way: inner[dialled]())
     assert found == [Note("away; back to where it came from"), Reject(480, "outer")]
     assert [outcome.word for outcome in outcomes] == ["no_answer"]
 
 
 def test_eight_times_on_are_allowed_and_the_ninth_is_a_loop() -> None:
-    def resolve(dialled: str, now: float) -> Plan:
+    def resolve(dialled: str, now: float, way: object) -> Plan:
         return says(Goto(str(int(dialled) - 1))) if dialled != "1" else says(Reject(404))
 
-    assert run(resolve(str(DEPTH + 1), 0), resolve) == [Reject(404)]
-    assert run(resolve(str(DEPTH + 2), 0), resolve) == [LOOP]
+    assert run(resolve(str(DEPTH + 1), 0, ()), resolve) == [Reject(404)]
+    assert run(resolve(str(DEPTH + 2), 0, ()), resolve) == [LOOP]
 
 
 def test_choices_count_apart_and_end_as_well() -> None:

@@ -14,6 +14,7 @@ from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Rin
 from appliance.pbx.destinations import Destinations
 from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
+from appliance.pbx.forwarding import Forwardings
 from appliance.sip.flow import Flow
 from sdg.group import Groups
 from sdg.turns import Turns
@@ -76,6 +77,9 @@ class Crowd:
     def ringing(self) -> Container[str]:
         return self._draw(some.sets(some.sampled_from(USERS), max_size=3))  # type: ignore[no-any-return]
 
+    def do_not_disturb(self, user: User) -> bool:
+        return user.forwarding.do_not_disturb
+
     def idle_since(self, user: User) -> float:
         return float(user.extension)
 
@@ -86,6 +90,7 @@ def plan_of(bundle: Bundle, crowd: Crowd, turns: Turns) -> Plan:
         DialPlan(bundle, Directory(bundle)),
         crowd,
         Groups(bundle, turns, crowd),
+        Forwardings(lambda action: None),
         lambda now: now,
         lambda action: None,
     )

@@ -39,6 +39,9 @@ class People:
     def ringing(self) -> Container[str]:
         return self.rung
 
+    def do_not_disturb(self, user: User) -> bool:
+        return user.forwarding.do_not_disturb
+
     def idle_since(self, user: User) -> float:
         return self.since.get(user.extension, 0.0)
 

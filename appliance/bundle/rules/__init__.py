@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator
 
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
-from appliance.bundle.rules import cloud, groups, names, numbering, people, places, prompts, ways
+from appliance.bundle.rules import (
+    cloud,
+    forwarding,
+    groups,
+    names,
+    numbering,
+    people,
+    places,
+    prompts,
+    ways,
+)
 
 Rule = Callable[[Bundle], Iterator[Problem]]
 
@@ -42,5 +52,8 @@ RULES: tuple[Rule, ...] = (
     groups.references_exist,
     groups.targets_exist,
     ways.nobody_goes_round,
+    forwarding.forwarding_leads_somewhere,
+    forwarding.nobody_forwards_round,
+    forwarding.codes_are_told_apart,
 )
 """In the order in which problems are told."""

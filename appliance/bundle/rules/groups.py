@@ -72,9 +72,7 @@ def references_exist(bundle: Bundle) -> Iterator[Problem]:
 
 def targets_exist(bundle: Bundle) -> Iterator[Problem]:
     """Refuse a target that could not be dialled."""
-    known = extensions(bundle) | {alias for user in bundle.users for alias in user.aliases}
-    known |= set(bundle.emergency_numbers)
-    beginnings = _beginnings(bundle)
+    known, beginnings = places(bundle)
     for path, group in rows("groups", bundle.groups):
         special = group.kind in ("user", "group")  # their own targets are another rule's matter
         for below, target in targets(path, group):
@@ -82,6 +80,12 @@ def targets_exist(bundle: Bundle) -> Iterator[Problem]:
                 continue
             if target not in known and not target.startswith(beginnings):
                 yield Problem(below, f"nothing has the extension `{target}`; lead somewhere else")
+
+
+def places(bundle: Bundle) -> tuple[set[str], tuple[str, ...]]:
+    """Return what can be dialled here, and what may begin what is dialled elsewhere."""
+    known = extensions(bundle) | {alias for user in bundle.users for alias in user.aliases}
+    return known | set(bundle.emergency_numbers), _beginnings(bundle)
 
 
 def _beginnings(bundle: Bundle) -> tuple[str, ...]:

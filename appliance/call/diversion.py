@@ -1,0 +1,47 @@
+"""How a phone is told that its call was meant for somebody else (RFC 7044 and RFC 5806; C10)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from appliance.call.steps import Diverted
+
+
+class _Cause(NamedTuple):
+    code: int
+    """Cause of the redirection (RFC 4458, section 3)."""
+    words: str
+    """Reason in Diversion (RFC 5806, section 4)."""
+
+
+CAUSES: Final[dict[str, _Cause]] = {
+    "always": _Cause(302, "unconditional"),
+    "busy": _Cause(486, "user-busy"),
+    "no_answer": _Cause(408, "no-answer"),
+    "unreachable": _Cause(503, "unavailable"),
+    "do_not_disturb": _Cause(486, "do-not-disturb"),
+}
+"""By `Diverted.reason`."""
+
+
+def told_of(way: tuple[Diverted, ...], target: str, domain: str) -> list[tuple[str, str]]:
+    """Return the headers of an INVITE to an extension that a call was forwarded to; or none."""
+    if not way:
+        return []
+    last_first = [
+        ("Diversion", f"<sip:{by.extension}@{domain}>;reason={CAUSES[by.reason].words};counter=1")
+        for by in reversed(way)
+    ]
+    return [("History-Info", ", ".join(_history(way, target, domain))), *last_first]
+
+
+def _history(way: tuple[Diverted, ...], target: str, domain: str) -> list[str]:
+    """List where the call was to go, with why it went on from there (RFC 7044, 10.3)."""
+    entries = []
+    index, cause, mapped = "1", "", ""
+    for by in way:
+        code = CAUSES[by.reason].code
+        uri = f"sip:{by.extension}@{domain}{cause}?Reason=SIP%3Bcause%3D{code}"
+        entries.append(f"<{uri}>;index={index}{mapped}")
+        index, cause, mapped = f"{index}.1", f";cause={code}", f";mp={index}"
+    return [*entries, f"<sip:{target}@{domain}{cause}>;index={index}{mapped}"]
