@@ -23,8 +23,8 @@ COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 """Reason of the CANCEL to phones that lost the race: no missed call on their screens (RFC 3326)."""
 
 
-class BranchOwner(LegOwner, Protocol):
-    """The call, as the phones it rings see it."""
+class BranchOwner(Protocol):
+    """Who rings phones, as these see it; `attempt.Attempt` fulfils it."""
 
     def ringing(self, branch: Branch, response: Response, now: float) -> None:
         """Take a provisional response above 100."""
@@ -56,18 +56,25 @@ class Invitation(msgspec.Struct, frozen=True):
     """Whether the phone may use 100rel: not with a late offer, whose answer only the ACK brings."""
     diverted: tuple[Diverted, ...] = ()
     """Every forwarding on the call's way, the first one first."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers, such as Referred-By."""
 
 
 class Branch(Leg):
     """One phone that is rung, and the callee's leg if it answers first."""
 
     def __init__(
-        self, context: CallContext, owner: BranchOwner, target: Target, invitation: Invitation
+        self,
+        context: CallContext,
+        owner: LegOwner,
+        target: Target,
+        invitation: Invitation,
+        attempt: BranchOwner = OVER,
     ) -> None:
         super().__init__(context, owner, target.flow, target.extension)
         self.target = target
         self.srtp = target.srtp or self.srtp
-        self.call = owner
+        self.attempt = attempt
         self.alive = True
         """Whether it may still answer."""
         self._invitation = invitation
@@ -100,6 +107,7 @@ class Branch(Leg):
                 ("Allow", ALLOW),
                 *self.timer.offer_headers(),
                 *told_of(invitation.diverted, self.extension, self.context.domain),
+                *invitation.headers,
             ],
         )
         if invitation.early_reliable:
@@ -123,7 +131,7 @@ class Branch(Leg):
 
     def close(self) -> None:
         """Forget everything, the call and the transaction of the INVITE too."""
-        self.call = OVER
+        self.attempt = OVER
         self._tx = None
         super().close()
 
@@ -151,7 +159,7 @@ class Branch(Leg):
             self._early[tag] = self._new_dialog(response)
         if "100rel" in response.require and not self._acknowledge_reliable(response, tag, now):
             return
-        self.call.ringing(self, response, now)
+        self.attempt.ringing(self, response, now)
 
     def _acknowledge_reliable(self, response: Response, tag: str, now: float) -> bool:
         text = response.first("RSeq") or ""
@@ -185,7 +193,7 @@ class Branch(Leg):
         self.learn(response)
         self.establish(dialog)
         self.timer.answered(response, now)
-        self.call.answered(self, response, now)
+        self.attempt.answered(self, response, now)
 
     def _hang_up(self, dialog: Dialog, response: Response, now: float) -> None:
         """End a dialog nobody wants: a fork that answered second, or after CANCEL."""
@@ -205,7 +213,7 @@ class Branch(Leg):
             return False
         if not self._body or self.asked_for_srtp is not None:
             return False
-        body = self.call.refused_profile(self, response.status)
+        body = self.attempt.refused_profile(self, response.status)
         if not body:
             return False
         self._invite_again(body, now)
@@ -217,10 +225,10 @@ class Branch(Leg):
 
     def _over(self, status: int, now: float) -> None:
         was_alive, self.alive = self.alive, False
-        call = self.call
+        attempt = self.attempt
         self.close()
         if was_alive:
-            call.declined(self, status, now)
+            attempt.declined(self, status, now)
 
     def _new_dialog(self, response: Response) -> Dialog:
         if self._request is None:

@@ -11,7 +11,8 @@ from typing import Protocol
 from appliance.call.asked import Asked
 from appliance.call.context import CallContext
 from appliance.call.leg import GONE, SDP, Headers, Leg
-from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
+from appliance.call.media import CallMedia, parse_offer
+from appliance.call.relays import CALLEE, CALLER
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import Session
 from appliance.sip.digit import digit_of

@@ -6,24 +6,26 @@ from collections.abc import Callable
 from enum import Enum
 
 from appliance.call.actions import SaveCall
-from appliance.call.branch import COMPLETED_ELSEWHERE, Branch
+from appliance.call.attempt import Attempt
+from appliance.call.branch import Branch
 from appliance.call.bridge import Bridge
-from appliance.call.caller import Caller, Party
-from appliance.call.context import CallContext
+from appliance.call.caller import Caller
+from appliance.call.context import CallContext, decremented_max_forwards
 from appliance.call.events import DigitPressed, Heard, RelayFailed, SoundEnded
 from appliance.call.leg import Headers, Leg
-from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
+from appliance.call.media import CallMedia, parse_offer
 from appliance.call.move import Move
+from appliance.call.party import Party
 from appliance.call.record import CALLER_LEG, CallRecord, RecordDraft, outcome_of
-from appliance.call.ringing import Ringing
+from appliance.call.relays import CALLEE, CALLER
 from appliance.call.saving import row_of
 from appliance.call.sealing import Sealing
-from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Ring, Step
+from appliance.call.steps import Plan
 from appliance.call.terminal import Terminal
+from appliance.call.transfer import Transfer, refer
 from appliance.call.wording import ascii_text
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_offer, is_hold
-from appliance.sdp.session import Session
 from appliance.sip.dialog import Dialog
 from appliance.sip.flow import Flow
 from appliance.sip.matching import ServerTransaction
@@ -35,6 +37,7 @@ class CallState(Enum):
 
     RINGING = "ringing"
     ANSWERED = "answered"
+    TRANSFERRING = "transferring"
     ENDED = "ended"
 
 
@@ -58,126 +61,56 @@ class Call:
         self.caller = Caller(context, self, flow, party.extension, invite, dialog)
         self.party = party
         self.state = CallState.RINGING
-        self.callee: Branch | None = None
+        self.legs: list[Leg | None] = [self.caller, None]
+        """Who talks, by side; the caller is among them until its part is taken by another."""
         self.draft = RecordDraft(record, lambda: context.wall(context.timers.now))
         self.media = CallMedia(context, self.id, self.draft.step)
         self.sealing = Sealing(context, self.draft, lambda sealed: over(self, sealed))
-        self.offer: Session | None = None
-        """What the caller's INVITE offered; None: it left that to us."""
-        self._lines: tuple[int, ...] = ()
-        """The m-lines of the offer that can be relayed."""
-        self._plan: Plan | None = None
-        self._word = ""
-        self._last: Reject | None = None
-        """What comes when the sound has ended that goes before it."""
-        self._ringing: Ringing | None = None
-        self._terminal: Terminal | None = None
+        hops = decremented_max_forwards(invite.request)
+        self._attempt: Attempt | None = Attempt(
+            self, self, self.caller, CALLER, party, record.callee, hops
+        )
+        self._transfer: Transfer | None = None
+        self.transfers = 0
+        """How many times this call was handed on."""
         self._bridge: Bridge | None = None
         self._move: Move | None = None
 
-    # -- the plan ---------------------------------------------------------------------------
+    # -- the beginning ----------------------------------------------------------------------
 
     def start(self, plan: Plan, now: float) -> None:
         """Check the offer and take the plan's first step."""
+        attempt = self.attempt
         try:
             self.caller.timer.check(self.caller.invite.request)
-            self.offer = parse_offer(self.caller.invite.request.body)
-            if self.offer is not None:
-                self._lines = check_offer(self.offer, self.caller.srtp)
-                self.caller.heard = self.offer
+            attempt.offer = parse_offer(self.caller.invite.request.body)
+            if attempt.offer is not None:
+                attempt.lines = check_offer(attempt.offer, self.caller.srtp)
+                self.caller.heard = attempt.offer
                 self.caller.offered = self.caller.invite.request.body
         except RemoteError as error:
             self.reject(error.status, error.reason, now, list(error.headers))
             return
-        self._plan = plan
-        self._perform(next(plan), now)
+        attempt.start(plan, now)
 
-    def _perform(self, step: Step, now: float) -> None:
-        while isinstance(step, Note):
-            self.draft.step(step.text)
-            if step.status:
-                self.caller.progress(step.status, now)
-            step = self._next(Outcome("noted", at=now))
-        if isinstance(step, Reject):
-            self._end_plan(step, now)
-        elif isinstance(step, Ring):
-            self._ring(step, now)
-        elif isinstance(step, Play | Collect):
-            self._own_end().perform(step, now)
-        else:
-            raise AssertionError(f"a call cannot perform {step}")
-        self.changed()
-
-    def _end_plan(self, step: Reject, now: float) -> None:
-        self._word = step.word or self._word
-        if step.says and self._last is None:
-            self._last = step
-            self._own_end().perform(Play((step.says,)), now)
-        else:
-            self.reject(step.status, step.reason, now)
-
-    def _ring(self, step: Ring, now: float) -> None:
-        self._ringing = Ringing(self, step)
-        if step.hears and self.offer is not None:
-            self._own_end().entertain(step.hears, now)
-        elif self._terminal is not None:
-            self._terminal.ring_back()
-        self._ringing.start(now)
-
-    def _own_end(self) -> Terminal:
-        self._terminal = self._terminal or Terminal(self)
-        return self._terminal
-
-    def resume(self, outcome: Outcome, now: float) -> None:
-        """Tell the plan how its step ended, and take its next one."""
-        if self._last is not None:
-            self.reject(self._last.status, self._last.reason, now)
-            return
-        self._word = outcome.word
-        more = f" {outcome.keys}" if outcome.keys else f" ({outcome.status})"
-        source = CALLER_LEG if outcome.keys else ""
-        self.draft.step(outcome.word.replace("_", " ") + more, source)
-        self._perform(self._next(outcome), now)
-
-    def _next(self, outcome: Outcome) -> Step:
-        if self._plan is None:
-            raise AssertionError("an outcome without a plan")
-        try:
-            return self._plan.send(outcome)
-        except StopIteration:
-            return Reject(outcome.status or 480)
+    @property
+    def attempt(self) -> Attempt:
+        """What reaches somebody for the caller, as long as the call is not over."""
+        if self._attempt is None:
+            raise AssertionError("the call is over")
+        return self._attempt
 
     @property
     def branches(self) -> list[Branch]:
         """The phones that were rung last."""
-        return self._ringing.branches if self._ringing is not None else []
+        attempt = self._transfer.attempt if self._transfer is not None else self._attempt
+        return attempt.branches if attempt is not None else []
 
-    @property
-    def has_offer(self) -> bool:
-        """Tell whether the caller's description is known before anybody is rung."""
-        return self.offer is not None or bool(self._terminal and self._terminal.told)
-
-    def offer_to(self, branch: Branch) -> bytes:
-        """Return what a phone is offered for the caller; empty: it has to make the offer."""
-        if self._terminal and self._terminal.told:
-            return self._terminal.offer_to(branch)
-        if self.offer is None:
-            return b""
-        return self.media.offer(self.offer, self.caller, branch, CALLEE, self._lines)
-
-    def _stop_ringing(self, now: float, reason: str = "", but: Branch | None = None) -> None:
-        if self._ringing is not None:
-            self._ringing.stop(now, reason, but)
-
-    # -- what the phones say ----------------------------------------------------------------
-
-    def ringing(self, branch: Branch, response: Response, now: float) -> None:
+    def rings(self, branch: Branch, response: Response, now: float) -> None:
         """Let the caller hear that it rings; early media only when one phone rings alone."""
-        if self.state is not CallState.RINGING:
-            return
-        if response.body and self._ringing is not None and self._ringing.may_be_heard:
+        if response.body and self.attempt.early_media:
             try:
-                body = self._pass_answer(branch, response)
+                body = self.attempt.take_answer(branch, response)
             except (RemoteError, Unavailable):
                 body = b""  # the final answer will tell; a broken preview is nobody's loss
             if body:
@@ -186,29 +119,18 @@ class Call:
                 return
         self.caller.progress(180 if response.status != 183 else 183, now)
 
-    def refused_profile(self, branch: Branch, status: int) -> bytes:
-        """Return the offer in the other profile; empty: that is no use."""
-        ringing = self._ringing if self.state is CallState.RINGING else None
-        return ringing.refused_profile(branch, status) if ringing is not None else b""
-
-    def answered(self, branch: Branch, response: Response, now: float) -> None:
-        """Join the caller with the first phone that answers; tell the others (C1)."""
-        if self.state is not CallState.RINGING:
-            branch.acknowledge(response, now)
-            branch.bye(now)
-            return
-        self._stop_ringing(now, COMPLETED_ELSEWHERE, but=branch)
-        self.callee = branch
-        branch.asked_for_srtp = None
+    def reached(self, branch: Branch, response: Response, now: float) -> None:
+        """Join the caller with the first phone that answers (C1)."""
+        self.legs[CALLEE] = branch
         try:
-            body = self._pass_answer(branch, response)
+            body = self.attempt.take_answer(branch, response)
         except (RemoteError, Unavailable) as error:
             branch.acknowledge(response, now)
             branch.bye(now)
             self.reject(500, f"the answer cannot be passed on: {error}", now)
             return
-        bridge = self.join(branch)
-        if self.has_offer:
+        bridge = self.join(self.caller, branch)
+        if self.attempt.has_offer:
             branch.acknowledge(response, now)
             self.media.connect(self.caller, branch)
         else:
@@ -223,7 +145,11 @@ class Call:
         if self._move is not None:
             self._move.tell(now)
 
-    def picked_up(self, now: float, branch: Branch | None = None) -> None:
+    def unreached(self, status: int, reason: str, now: float) -> None:
+        """Tell the caller that nobody takes its call."""
+        self.reject(status, reason, now)
+
+    def picked_up(self, now: float, branch: Leg | None = None) -> None:
         """Note that the caller is connected: with a phone, or with us."""
         where = f"{branch.extension} on {branch.flow}" if branch is not None else "Holdfast itself"
         self.draft.step(f"answered by {where}", branch.extension if branch else "", (CALLER_LEG,))
@@ -236,27 +162,10 @@ class Call:
         self._over(self, False)
         self.changed()
 
-    def _pass_answer(self, branch: Branch, response: Response) -> bytes:
-        """Return the callee's description for the caller: an answer, or a late offer."""
-        session = Session.parse(response.body)
-        if self._terminal and self._terminal.told:
-            return self._terminal.joined_by(branch, session)
-        if self.offer is None:
-            body = self.media.offer(session, branch, self.caller, CALLER)
-        else:
-            body = self.media.answer(session, branch, self.caller, CALLER, self.offer)
-        branch.heard = session
-        return body
-
-    def declined(self, branch: Branch, status: int, now: float) -> None:
-        """Take that a phone will not answer."""
-        if self.state is CallState.RINGING and self._ringing is not None:
-            self._ringing.declined(branch, status, now)
-
     def cancelled(self, now: float) -> None:
         """Take the caller's CANCEL (or the loss of its connection while it still rings)."""
         if self.state is CallState.RINGING:
-            self._stop_ringing(now)
+            self._stop(now)
             self._finish("caller", "the caller gave up", 487, now)
             self.caller.reject(487, now)
 
@@ -270,27 +179,44 @@ class Call:
             self._hung_up(leg, now)
         elif method == "PRACK" and isinstance(leg, Caller):
             leg.prack(request, tx, now)
+        elif method == "REFER":
+            self._refer(leg, request, tx, now)
+        elif self._transfer is not None:
+            self._transfer.received(leg, request, tx, now)
         elif self._bridge is not None and self.state is CallState.ANSWERED:
             self._bridge.received(leg, request, tx, now)
-        elif self._terminal and (not self.caller.answering or method == "INFO"):
-            self._terminal.received(request, tx, now)
+        elif self.terminal and (not self.caller.answering or method == "INFO"):
+            self.terminal.received(request, tx, now)
         elif method == "UPDATE" and not request.body:
             leg.refuse(tx, 200, now)
         else:
             leg.refuse(tx, 491 if method in ("INVITE", "UPDATE") else 481, now)
         self.changed()
 
-    def join(self, branch: Branch) -> Bridge:
+    @property
+    def terminal(self) -> Terminal | None:
+        """We as the far end of whoever waits for somebody."""
+        attempt = self._transfer.attempt if self._transfer is not None else self._attempt
+        return attempt.terminal if attempt is not None else None
+
+    def join(self, caller: Leg, callee: Leg) -> Bridge:
         """Let what one of the two says in its dialog reach the other from now on."""
-        self.callee = branch
+        self.legs = [caller, callee]
         self.state = CallState.ANSWERED
-        self._bridge = bridge = Bridge(self, self.caller, branch, self.media)
+        self._bridge = bridge = Bridge(self, caller, callee, self.media)
         return bridge
 
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
-        """End the call: a leg's phone is gone."""
-        who = "caller" if leg is self.caller else "callee"
-        self.end("system", f"{who}: {reason}", now)
+        """End the call: a leg's phone is gone; one that had left it already ends for itself."""
+        if self._transfer is not None and self._transfer.left(leg, now):
+            leg.bye(now)
+        elif leg in self.legs or leg is self.caller:
+            self.end("system", f"{self._who(leg)}: {reason}", now)
+        else:
+            leg.bye(now)
+
+    def _who(self, leg: Leg) -> str:
+        return "callee" if leg is self.legs[CALLEE] else "caller"
 
     def _hung_up(self, leg: Leg, now: float) -> None:
         leg.drop_invited(now)
@@ -298,9 +224,62 @@ class Call:
         unanswered = self.draft.record.answered is None
         if leg is self.caller and self.state is CallState.RINGING and unanswered:
             self.cancelled(now)
-            return
-        who = "caller" if leg is self.caller else "callee"
-        self.end(who, f"the {who} hung up", now)
+        elif self._transfer is not None and self._transfer.left(leg, now):
+            self.changed()
+        elif leg in self.legs:
+            who = self._who(leg)
+            self.end(who, f"the {who} hung up", now)
+
+    # -- one party in another's place -------------------------------------------------------
+
+    def replace(self, side: int, comes: Leg, text: str) -> Leg | None:
+        """Let a leg take part in place of the one on this side, which is returned.
+
+        Both have agreed on their descriptions. Who left is still connected: it is the caller of
+        this who ends it.
+        """
+        leaves = self.legs[side]
+        legs = [comes, self.legs[CALLEE]] if side == CALLER else [self.legs[CALLER], comes]
+        caller, callee = legs
+        if caller is None or callee is None:
+            raise AssertionError("only a party of two that talk can be replaced")
+        self._transfer = None
+        self.media.settle()
+        self.join(caller, callee)
+        self.media.connect(caller, callee)
+        self.draft.step(text, comes.extension)
+        self._over(self, False)
+        self.changed()
+        return leaves
+
+    def rejoin(self, now: float) -> None:
+        """Let the two talk again of whom one was to be replaced."""
+        self._transfer = None
+        self.state = CallState.ANSWERED
+        self.media.take_back()
+        self.reconnect()
+        self._over(self, False)
+        self.changed()
+
+    def hand_on(self, transfer: Transfer) -> None:
+        """Begin to look for somebody in place of one of the two."""
+        self._transfer = transfer
+        self.state = CallState.TRANSFERRING
+        self._over(self, False)
+
+    def _refer(self, leg: Leg, request: Request, tx: ServerTransaction, now: float) -> None:
+        """Take a REFER of one party about the other."""
+        if self._transfer is not None:
+            leg.refuse(tx, 491, now)
+        elif self.state is not CallState.ANSWERED or leg not in self.legs:
+            leg.refuse(tx, 403, now)
+        else:
+            refer(self, leg, request, tx, now)
+
+    @property
+    def handing_on(self) -> bool:
+        """Tell whether one of the two is to be replaced."""
+        return self._transfer is not None
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -309,18 +288,17 @@ class Call:
         if self.state is CallState.ENDED:
             return
         ringing = self.state is CallState.RINGING
-        self._stop_ringing(now)
+        self._stop(now)
         if self.caller.answering:
             self.caller.reject(status, now)
-        else:
-            self.caller.bye(now)
-        if self.callee is not None:
-            self.callee.bye(now)
+        for leg in self.legs:
+            if leg is not None:
+                leg.bye(now)
         self._finish(who, reason, status if ringing else 200, now)
 
     def reject(self, status: int, reason: str, now: float, headers: Headers | None = None) -> None:
         """Give the caller its final answer, or hang up where it has been answered."""
-        self._stop_ringing(now)
+        self._stop(now)
         if self.draft.record.answered is not None:
             self.end("system", reason, now, status)
             return
@@ -331,21 +309,28 @@ class Call:
         self._finish("system", reason, status, now)
         self.caller.reject(status, now, headers)
 
+    def _stop(self, now: float) -> None:
+        if self._attempt is not None:
+            self._attempt.stop(now)
+        if self._transfer is not None:
+            self._transfer.stop(now)
+
     def _finish(self, who: str, reason: str, status: int, now: float) -> None:
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
-        for waiting in (self._move, self._terminal):
-            if waiting is not None:
-                waiting.stop()
+        word = self.attempt.word
+        if self._move is not None:
+            self._move.stop()
         # They know us as we know them: without this only the garbage collector could free us.
-        self._plan = self._bridge = self._move = self._terminal = self._ringing = None
+        self.attempt.close()
+        self._attempt = self._bridge = self._move = self._transfer = None
         answered = self.draft.record.answered is not None
         self.draft.note(
             ended=self.context.wall(now),
             ended_by=who,
             reason=reason,
-            outcome="answered" if answered else outcome_of(status, self._word),
+            outcome="answered" if answered else outcome_of(status, word),
             status=200 if answered else status,
         )
         self.sealing.close(self.media.close(), now)
@@ -368,13 +353,14 @@ class Call:
         """Take what a sound or a key came to; of a recording nobody waits for the end."""
         if isinstance(event, DigitPressed):
             self.digit(CALLER if event.side == "a" else CALLEE, event.digit, now)
-        elif isinstance(event, SoundEnded) and self._terminal and event.side == "a":
-            self._terminal.sound_ended(event, now)
+        elif isinstance(event, SoundEnded) and self.terminal:
+            self.terminal.sound_ended(event, now)
 
     def digit(self, side: int, digit: str, now: float) -> None:
         """Take a key that a party has pressed, however it came: RFC 4733, INFO or in its audio."""
-        if side == CALLER and self._terminal and self.state is CallState.RINGING:
-            self._terminal.digit(digit, now)
+        waiting = self._transfer.attempt if self._transfer is not None else self._attempt
+        if waiting is not None and waiting.terminal and not waiting.over and side == waiting.side:
+            waiting.terminal.digit(digit, now)
 
     def described(self, leg: Leg, body: bytes) -> None:
         """Take the description in a phone's answer to a refresh: another key, another port."""
@@ -383,17 +369,19 @@ class Call:
 
     def reconnect(self) -> None:
         """Make the relays fit what was said last."""
-        if self.state is CallState.ANSWERED and self.callee is not None:
-            self.media.connect(self.caller, self.callee)
-        elif self._terminal is not None:
-            self._terminal.reconnect()
+        caller, callee = self.legs
+        if self.state is CallState.ANSWERED and caller is not None and callee is not None:
+            self.media.connect(caller, callee)
+        elif self.terminal is not None:
+            self.terminal.reconnect()
 
     @property
     def joined(self) -> tuple[Leg, ...]:
-        """The legs that are answered: none, the caller's alone, or the caller's and callee's."""
-        if self.state is CallState.ANSWERED and self.callee is not None:
-            return (self.caller, self.callee)
-        return (self.caller,) if self.draft.record.answered is not None else ()
+        """The legs that are answered: none, the caller's alone, or those of two parties."""
+        if self.draft.record.answered is None:
+            return ()
+        legs = self.legs if self.state is not CallState.RINGING else (self.caller,)
+        return tuple([leg for leg in legs if leg is not None])
 
     def changed(self) -> None:
         """Save the call, for a restart to go on with it; nothing to do once it is over."""

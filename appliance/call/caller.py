@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from math import inf
 
-import msgspec
-
 from appliance.call.context import CallContext
 from appliance.call.leg import SDP, Headers, Leg, LegOwner
 from appliance.call.saved import head_of
-from appliance.call.wording import quoted
 from appliance.errors import RemoteError
 from appliance.sip.dialog import Dialog, DialogState, uas_dialog
 from appliance.sip.flow import Flow
@@ -19,20 +16,6 @@ from appliance.sip.values import RAck
 
 FORWARDED = 181
 """Call Is Being Forwarded (RFC 3261, 21.1.3)."""
-
-
-class Party(msgspec.Struct, frozen=True):
-    """The authenticated caller, as the callee is shown it."""
-
-    extension: str
-    name: str
-    uri: str
-    """Address of record, `sip:1001@example.com`."""
-
-    @property
-    def shown(self) -> str:
-        """Name and address as From has them."""
-        return f"{quoted(self.name)} <{self.uri}>"
 
 
 class Caller(Leg):

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from appliance.bundle import Policies
 from appliance.call.actions import Action
+from appliance.call.party import Party
 from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
+from appliance.call.steps import Plan
 from appliance.sip.dialog import Dialog, Dialogs
 from appliance.sip.flow import Flow, host_port
 from appliance.sip.identifiers import Identifiers
@@ -17,7 +19,7 @@ from appliance.sip.matching import ServerTransaction, Transactions
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import TimerQueue
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER, REFER"
 """Methods we take from a phone (RFC 3261, 20.5)."""
 
 
@@ -43,6 +45,18 @@ class InDialog(Protocol):
         ...
 
 
+class Exchange(Protocol):
+    """Knows the site, for calls that go on to somebody else; `pbx.exchange.Exchange` fulfils it."""
+
+    def plan(self, extension: str, dialled: str, now: float) -> Plan:
+        """Return the plan of what a user's phone has asked for: by that user's rights."""
+        ...
+
+    def party(self, extension: str) -> Party:
+        """Return how a user is shown to others."""
+        ...
+
+
 @dataclass(slots=True)
 class CallContext:
     """The rooms a call works with, and the site's policies."""
@@ -60,6 +74,8 @@ class CallContext:
     site: str
     reach: Reach
     """Where phones are whose connection has ended."""
+    exchange: Exchange
+    """Who finds the way for calls that are handed on."""
     legs: Dialogs[InDialog] = field(default_factory=Dialogs)
     """Every dialog of every leg: where in-dialog requests find their call."""
 

@@ -35,6 +35,11 @@ def end_ringing(context: CallContext, saved: SavedCall, now: float) -> None:
         _refuse(context, saved, now)
     if saved.callee is not None:
         _bye(context, saved.callee, now)
+    cancel_ringing(context, saved, now)
+
+
+def cancel_ringing(context: CallContext, saved: SavedCall, now: float) -> None:
+    """Let no phone ring on for a call of an earlier process."""
     for branch in saved.ringing:
         _cancel(context, branch, now)
 

@@ -94,6 +94,8 @@ class Leg:
         self.settled: Session | None = None
         """Last description we sent that was saved as agreed."""
         self._unacknowledged: Retransmission | None = None
+        self.referrals = 0
+        """How many REFERs have come in this dialog."""
 
     @property
     def busy(self) -> bool:

@@ -11,6 +11,7 @@ from appliance.call.actions import DropRelay, PutRelay, Relay, RelaySide, Sound
 from appliance.call.codecs import PLAYABLE, codecs_of, playable
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
+from appliance.call.relays import CALLEE, CALLER, moved, protection_of, with_us
 from appliance.call.saved import SavedMedia
 from appliance.call.security import answered, keys_of, offered
 from appliance.errors import RemoteError, Unavailable
@@ -28,7 +29,6 @@ from appliance.sdp.offer_answer import (
 )
 from appliance.sdp.session import Direction, Media, Origin, Session
 
-CALLER, CALLEE = 0, 1
 MUSIC = Sound("music", loop=True)
 
 
@@ -50,6 +50,10 @@ class CallMedia:
         self._call_id = call_id
         self._note = note
         self._ports: tuple[list[int], list[int]] = ([], [])
+        self._kept: tuple[int, list[int]] | None = None
+        """A side, and the ports of the leg there that somebody else is to take the place of."""
+        self._turn = 0
+        """How many legs have been replaced: each pair has relays, and so counters, of its own."""
         self._relays: dict[str, Relay] = {}
         self._revision = 0
         self._protection = ""
@@ -111,7 +115,7 @@ class CallMedia:
         for index, (a, b) in enumerate(zip(*ends, strict=False)):
             if a is None or b is None:
                 continue
-            key = f"{self._call_id}/{index}"
+            key = self._key(index)
             sides = self._entertained(a, b), self._entertained(b, a)
             wanted[key] = Relay(key, self._revision, *sides)
         for key in self._relays.keys() - wanted.keys():
@@ -121,19 +125,56 @@ class CallMedia:
         self._relays = wanted
         self._note_protection()
 
-    def alone(self, caller: Leg, hears: Sound | None, digits: bool, renewed: bool = False) -> None:
+    def alone(
+        self, leg: Leg, side: int, hears: Sound | None, digits: bool, renewed: bool = False
+    ) -> None:
         """Make one relay with nobody but us at its other end; `renewed` after an offer/answer."""
         if renewed or not self._revision:
             self._revision += 1
-        ends = self._ends(caller, CALLER)
-        index, end = next((index, end) for index, end in enumerate(ends) if end is not None)
-        side = replace(end.side, hears=hears, digits=digits)
-        key = f"{self._call_id}/{index}"
-        for other in self._relays.keys() - {key}:
+        ends = self._ends(leg, side)
+        index, end = next(((at, end) for at, end in enumerate(ends) if end), (0, None))
+        if end is None:
+            return
+        key = self._key(index)
+        us = replace(end.side, hears=hears, digits=digits)
+        before, gone = self._relays.get(key), self._relays.keys() - {key}
+        self._relays = {key: with_us(before, key, self._revision, us, side)}
+        for other in gone:
             self._context.emit(DropRelay(other))
-        self._relays = {key: Relay(key, self._revision, side, None)}
         self._context.emit(PutRelay(self._relays[key]))
         self._note_protection()
+
+    def vacate(self, side: int) -> None:
+        """Keep a side's ports for the leg that has them: who is to take its place gets others."""
+        if self._kept is None:
+            ports = self._ports[side]
+            self._kept = side, ports.copy()
+            ports.clear()
+
+    def take_back(self) -> None:
+        """Give a side the ports again that were kept for it."""
+        if self._kept is not None:
+            side, kept = self._kept
+            self._release(self._ports[side])
+            self._ports[side].extend(kept)
+            self._kept = None
+
+    def settle(self) -> None:
+        """Give up the ports that were kept: their leg has been replaced."""
+        self._turn += 1
+        if self._kept is not None:
+            self._release(self._kept[1])
+            self._kept = None
+
+    def _release(self, ports: list[int]) -> None:
+        for port in ports:
+            self._context.ports.release(port)
+        ports.clear()
+
+    def _key(self, index: int) -> str:
+        """Return a relay's name: the call's first, the m-line's number last."""
+        turn = f"{self._turn}/" if self._turn else ""
+        return f"{self._call_id}/{turn}{index}"
 
     def holds(self, port: int) -> bool:
         """Tell whether a port, or the one below it, is this call's."""
@@ -154,11 +195,11 @@ class CallMedia:
         ports[index] = new
         self._context.ports.set_aside(taken)
         self._revision += 1
-        relay = self._relays.get(f"{self._call_id}/{index}")
+        relay = self._relays.get(self._key(index))
         if relay is not None:
-            moved = _moved(relay, side, new, self._revision)
-            self._relays[relay.key] = moved
-            self._context.emit(PutRelay(moved))
+            relay = moved(relay, side, new, self._revision)
+            self._relays[relay.key] = relay
+            self._context.emit(PutRelay(relay))
         return side, new
 
     def told_again(self, leg: Leg, side: int) -> bytes:
@@ -180,13 +221,17 @@ class CallMedia:
 
     def save(self) -> SavedMedia:
         """Return what a restart needs to have the same ports and relays."""
-        relays = list(self._relays.values())
-        return SavedMedia(self._ports, relays, self._revision, self._protection)
+        relays, ports = list(self._relays.values()), self._ports
+        if self._kept is not None:
+            side, kept = self._kept
+            ports = (kept, ports[CALLEE]) if side == CALLER else (ports[CALLER], kept)
+        return SavedMedia(ports, relays, self._revision, self._protection, self._turn)
 
     def resume(self, saved: SavedMedia) -> None:
         """Take up the relays of an earlier process; their ports must be claimed."""
         self._ports = saved.ports
         self._revision, self._protection = saved.revision, saved.protection
+        self._turn = saved.turn
         self._relays = {relay.key: relay for relay in saved.relays}
         for relay in saved.relays:
             self._context.emit(PutRelay(relay))
@@ -211,10 +256,9 @@ class CallMedia:
         """End all relays and give the ports back; return how many relays will still report."""
         for key in self._relays:
             self._context.emit(DropRelay(key))
+        self.take_back()
         for ports in self._ports:
-            for port in ports:
-                self._context.ports.release(port)
-            ports.clear()
+            self._release(ports)
         count = len(self._relays)
         self._relays = {}
         return count
@@ -299,17 +343,6 @@ class CallMedia:
             self._note(said or "SRTP: no more")
 
 
-def protection_of(relay: Relay) -> str:
-    """Return how a relay's two legs are protected, for the record; empty: clear RTP."""
-    a, b = relay.a, relay.b
-    suites = [side.sends.suite if side and side.sends else "RTP" for side in (a, b)]
-    if suites == ["RTP", "RTP"] or b is None:
-        return "" if suites[0] == "RTP" else f"SRTP: caller {suites[0]}"
-    passes = a.sends == b.receives and b.sends == a.receives
-    way = "passed" if passes else "bridged"
-    return f"SRTP: caller {suites[0]}, callee {suites[1]}, {way}"
-
-
 def _holds(leg: Leg, index: int, media: RemoteMedia) -> bool:
     """Tell whether a phone holds the other one; one that only plays an announcement does not."""
     announces = media.direction == "sendonly" and media.rtp is not None
@@ -321,16 +354,6 @@ def _reached(session: Session) -> list[tuple[RemoteMedia, list[str]]]:
     """Return where and with which keys each stream reaches a phone."""
     keys = [line.crypto for line in session.media]
     return list(zip(remote_media(session), keys, strict=True))
-
-
-def _moved(relay: Relay, side: int, port: int, revision: int) -> Relay:
-    end = relay.a if side == CALLER else relay.b
-    if end is None:
-        return relay
-    end = replace(end, local=(end.local[0], port))
-    if side == CALLER:
-        return replace(relay, revision=revision, a=end)
-    return replace(relay, revision=revision, b=end)
 
 
 def parse_offer(body: bytes) -> Session | None:

@@ -88,7 +88,7 @@ class Move:
             self._timer.cancel()
             self._timer = None
         for side, leg in enumerate(self._call.joined):
-            if side not in self._untold:
+            if side not in self._untold or leg.ended:
                 continue
             if leg.busy:
                 self._later(now, PAUSE)

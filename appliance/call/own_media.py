@@ -5,12 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from appliance.call.codecs import PLAYABLE, playable
+from appliance.call.leg import Leg
 from appliance.errors import RemoteError
-from appliance.sdp.offer_answer import direction_of, encodings, reply_to
+from appliance.sdp.offer_answer import direction_of, encodings, reply_to, turned
 from appliance.sdp.protection import without_keys
 from appliance.sdp.session import Attribute, Media, Origin, Session
 
 EVENTS = "telephone-event/8000"
+G711 = {"0": "PCMU/8000", "8": "PCMA/8000"}
 _OURS = Media(
     "audio",
     9,
@@ -67,6 +69,33 @@ def passed_on(heard: Session, told: Session) -> Session:
         for line, ours in zip(heard.media, told.media, strict=True)
     ]
     return replace(heard, media=tuple(media))
+
+
+def offered_anew(leg: Leg) -> tuple[Session | None, tuple[int, ...]]:
+    """Return what a party that talks already can be asked for, and the m-lines of it that live.
+
+    What it has said itself, and G.711, which every phone takes; without its keys, and not on hold.
+    None for a party that has said nothing yet.
+    """
+    heard, told = leg.heard, leg.told
+    if heard is None or told is None:
+        return None, ()
+    media = [
+        _anew(line) if line.port and ours.port else replace(line, port=0)
+        for line, ours in zip(heard.media, told.media, strict=False)
+    ]
+    lines = tuple([index for index, line in enumerate(media) if line.port])
+    return Session(Origin(1, 1), media=tuple(media)), lines
+
+
+def _anew(line: Media) -> Media:
+    line = replace(turned(without_keys(line), "sendrecv"), connection=None)
+    if line.kind != "audio":
+        return line
+    names = {name.upper() for name in encodings(line.formats, line.rtpmaps)}
+    missing = [one for one, name in G711.items() if name not in names and one not in line.formats]
+    maps = tuple([Attribute("rtpmap", f"{one} {G711[one]}") for one in missing])
+    return replace(line, formats=(*line.formats, *missing), attributes=(*line.attributes, *maps))
 
 
 def _narrowed(line: Media) -> Media:

@@ -23,6 +23,18 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     """None: the stream was too short to tell."""
 
 
+def summed(one: MediaCounters, other: MediaCounters) -> MediaCounters:
+    """Add two streams of one side, before and after a leg was replaced; the longer is judged."""
+    longer = one if one.packets >= other.packets else other
+    return MediaCounters(
+        packets=one.packets + other.packets,
+        octets=one.octets + other.octets,
+        dropped=one.dropped + other.dropped,
+        refused=one.refused + other.refused,
+        quality=longer.quality or one.quality or other.quality,
+    )
+
+
 class LiveQuality(msgspec.Struct, frozen=True):
     """One relay's counters so far, with the quality as it is now and not on average."""
 

@@ -16,10 +16,10 @@ from appliance.call.actions import SaveRecord
 from appliance.call.branch import Branch, Invitation
 from appliance.call.bridge import Bridge
 from appliance.call.call import Call
-from appliance.call.caller import Party
 from appliance.call.context import CallContext
-from appliance.call.ending import end_ringing
+from appliance.call.ending import cancel_ringing, end_ringing
 from appliance.call.leg import Leg
+from appliance.call.party import Party
 from appliance.call.record import CallRecord
 from appliance.call.saved import SavedCall, SavedInvite, SavedLeg, read_head
 from appliance.call.steps import Target
@@ -94,12 +94,13 @@ def _resume(
     invite = context.transactions.resume(request, saved.flow, now)
     party = Party(record.caller, record.caller_name, f"sip:{record.caller}@{context.domain}")
     call = Call(context, invite, caller.flow.gone, party, record, over, caller.dialog)
+    call.caller.extension = caller.extension
     invitation = Invitation(callee.dialog.call_id, "", "", 70, early_reliable=False)
     target = Target(callee.dialog.remote_target, callee.flow.gone, callee.extension)
     branch = Branch(context, call, target, invitation)
     branch.alive = False
     branch.establish(callee.dialog)
-    bridge = call.join(branch)
+    bridge = call.join(call.caller, branch)
     call.media.resume(media)
     _resume_leg(call.caller, caller, offset, now)
     _resume_leg(branch, callee, offset, now)
@@ -107,6 +108,9 @@ def _resume(
     for leg, state in ((call.caller, caller), (branch, callee)):
         if state.unsettled:
             _Settling(call, leg, now)
+    if saved.handing_on:
+        call.reconnect()
+        cancel_ringing(context, saved, now)
     call.draft.step("signalling restarted; the call goes on")
     call.changed()
     return call
@@ -134,14 +138,15 @@ def _resume_leg(leg: Leg, saved: SavedLeg, offset: float, now: float) -> None:
 def _resume_answer(call: Call, bridge: Bridge, saved: SavedCall, offset: float, now: float) -> None:
     """Repeat what has no ACK yet; refuse a re-INVITE that was not answered: it may come again."""
     caller, callee = saved.caller, saved.callee
-    if caller is None or callee is None or call.callee is None:
+    first, second = call.legs
+    if caller is None or callee is None or first is None or second is None:
         return
     if callee.awaits:
-        bridge.answer_in_ack(call.caller, call.callee, _answer(callee.awaits))
+        bridge.answer_in_ack(first, second, _answer(callee.awaits))
     elif caller.awaits:
-        bridge.answer_in_ack(call.callee, call.caller, _answer(caller.awaits))
+        bridge.answer_in_ack(second, first, _answer(caller.awaits))
     began = False
-    for leg, state in ((call.caller, caller), (call.callee, callee)):
+    for leg, state in ((first, caller), (second, callee)):
         invite = state.invite
         if invite is not None and not (invite.answer and invite.answered + offset + TIMEOUT < now):
             began |= _resume_invite(call, leg, invite, now)

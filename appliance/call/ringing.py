@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from appliance.call.branch import Branch, BranchOwner, Invitation
-from appliance.call.caller import Caller, Party
-from appliance.call.context import CallContext, decremented_max_forwards
+from appliance.call.context import CallContext
+from appliance.call.leg import LegOwner
+from appliance.call.party import Party
 from appliance.call.record import LEGS, RecordDraft
 from appliance.call.security import other_profile
 from appliance.call.steps import Outcome, Ring
@@ -16,16 +17,20 @@ from appliance.sip.timers import Timer
 
 
 class RingingOwner(BranchOwner, Protocol):
-    """The call, as its ringing sees it."""
+    """The attempt, as its ringing sees it."""
 
     context: CallContext
-    caller: Caller
+    legs: LegOwner
+    """Who owns the phones' legs: the call."""
     draft: RecordDraft
     party: Party
+    callee: str
+    hops: int
+    headers: tuple[tuple[str, str], ...]
 
     @property
     def has_offer(self) -> bool:
-        """Tell whether the caller has made an offer, or left that to us."""
+        """Tell whether the client's description is known, or whether phones make the offer."""
         ...
 
     def offer_to(self, branch: Branch) -> bytes:
@@ -36,8 +41,8 @@ class RingingOwner(BranchOwner, Protocol):
         """Go on with the plan."""
         ...
 
-    def reject(self, status: int, reason: str, now: float) -> None:
-        """Give the caller a final answer."""
+    def unreached(self, status: int, reason: str, now: float) -> None:
+        """End the attempt."""
         ...
 
 
@@ -61,20 +66,23 @@ class Ringing:
         invitation = Invitation(
             call_id=call.context.identifiers.token(),
             caller=call.party.shown,
-            callee=f"<sip:{call.draft.record.callee}@{call.context.domain}>",
-            max_forwards=decremented_max_forwards(call.caller.invite.request),
+            callee=f"<sip:{call.callee}@{call.context.domain}>",
+            max_forwards=call.hops,
             early_reliable=call.has_offer,
             diverted=step.diverted,
+            headers=call.headers,
         )
-        self.branches = [Branch(call.context, call, target, invitation) for target in step.targets]
+        self.branches = [
+            Branch(call.context, call.legs, target, invitation, call) for target in step.targets
+        ]
         for branch in self.branches:
             try:
                 branch.invite(now, call.offer_to(branch))
             except RemoteError as error:
-                call.reject(error.status, error.reason, now)
+                call.unreached(error.status, error.reason, now)
                 return
             except Unavailable as error:
-                call.reject(503, str(error), now)
+                call.unreached(503, str(error), now)
                 return
 
     @property

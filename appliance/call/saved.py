@@ -83,6 +83,8 @@ class SavedMedia(msgspec.Struct, frozen=True, array_like=True):
     revision: int
     protection: str = ""
     """What the record says of it."""
+    turn: int = 0
+    """How many legs have been replaced."""
 
 
 class SavedCall(msgspec.Struct, frozen=True, array_like=True):
@@ -103,6 +105,8 @@ class SavedCall(msgspec.Struct, frozen=True, array_like=True):
     ringing: tuple[SavedBranch, ...] = ()
     media: SavedMedia | None = None
     """None: the call only rings."""
+    handing_on: bool = False
+    """One of the two is to be replaced: until somebody is found they belong together."""
 
     @property
     def talking(self) -> bool:

@@ -10,13 +10,14 @@ from appliance.call.leg import Leg
 from appliance.call.media import CallMedia
 from appliance.call.record import RecordDraft
 from appliance.call.saved import SavedBranch, SavedCall, SavedInvite, SavedLeg, head_of, pack
+from appliance.sip.matching import ServerTransaction
 
 
 class Savable(Protocol):
     """A call, as it is saved; `call.Call` fulfils it."""
 
     caller: Caller
-    callee: Branch | None
+    legs: list[Leg | None]
     media: CallMedia
     draft: RecordDraft
 
@@ -25,24 +26,32 @@ class Savable(Protocol):
         """The phones that were rung last."""
         ...
 
+    @property
+    def handing_on(self) -> bool:
+        """Tell whether one of two that talk is to be replaced."""
+        ...
+
 
 def row_of(call: Savable) -> bytes:
     """Return what `SaveCall` writes of a call that rings or is answered."""
-    caller, callee = call.caller, call.callee
+    caller, (first, callee) = call.caller, call.legs
     dialog = caller.dialog
     if dialog is None:
         raise AssertionError("a caller always has a dialog")
     answered = not caller.answering
+    lonely = any(leg is not None and leg.ended for leg in call.legs)
+    rings = callee is None or call.handing_on
     return pack(
         SavedCall(
             call.draft.record,
             caller.head,
             caller.invite.flow,
             dialog.local_tag,
-            _leg(caller) if answered else None,
-            _leg(callee) if callee is not None else None,
-            tuple([_branch(one) for one in call.branches if one.sent]) if callee is None else (),
-            call.media.save() if answered else None,
+            _leg(first or caller, caller.invite) if answered else None,
+            _leg(callee, caller.invite) if callee is not None else None,
+            tuple([_branch(one) for one in call.branches if one.sent]) if rings else (),
+            call.media.save() if answered and not lonely else None,
+            call.handing_on,
         )
     )
 
@@ -51,7 +60,7 @@ def _branch(branch: Branch) -> SavedBranch:
     return SavedBranch(branch.extension, branch.flow, branch.sent)
 
 
-def _leg(leg: Leg) -> SavedLeg:
+def _leg(leg: Leg, began: ServerTransaction) -> SavedLeg:
     dialog = leg.dialog
     if dialog is None:
         raise AssertionError("a leg that is saved has a dialog")
@@ -73,18 +82,18 @@ def _leg(leg: Leg) -> SavedLeg:
         acknowledged,
         bool(acknowledged and leg.acks[acknowledged].body),
         leg.awaits,
-        _invite(leg),
+        _invite(leg, began),
         leg.srtp,
         leg.asked_for_srtp,
         leg.keys,
     )
 
 
-def _invite(leg: Leg) -> SavedInvite | None:
+def _invite(leg: Leg, began: ServerTransaction) -> SavedInvite | None:
     if leg.invited is not None:
         return SavedInvite(head_of(leg.invited.request), leg.invited.flow)
     if leg.answered is None:
         return None
     tx, since = leg.answered
-    request = head_of(tx.request) if tx.request.to.tag else b""
+    request = b"" if tx is began else head_of(tx.request)
     return SavedInvite(request, tx.flow, tx.last, since)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from appliance.call.actions import SaveRecord
 from appliance.call.context import CallContext
 from appliance.call.events import RelayEnded
-from appliance.call.record import RecordDraft
+from appliance.call.record import RecordDraft, summed
 from appliance.sip.timers import Timer
 
 COUNTERS_WAIT = 2.0
@@ -42,7 +42,11 @@ class Sealing:
     def relay_ended(self, event: RelayEnded, now: float) -> None:
         """Add a relay's last counters; the last of them seals the record."""
         if event.key.endswith("/0"):
-            self._draft.note(from_caller=event.from_a, from_callee=event.from_b)
+            record = self._draft.record
+            self._draft.note(
+                from_caller=summed(record.from_caller, event.from_a),
+                from_callee=summed(record.from_callee, event.from_b),
+            )
         self.due -= 1
         if self._closed and self.due <= 0:
             self._seal(now)

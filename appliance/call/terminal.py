@@ -1,8 +1,8 @@
-"""We as the far end of a call: prompts and tones for the caller, and the digits it presses.
+"""We as the far end of a call: prompts and tones for one party, and the digits it presses.
 
 A plan says `Play` and `Collect`; the first of them opens a relay with nobody at its other end. When
-the plan then rings somebody, the caller keeps what it agreed on with us, and the other is offered
-just that.
+the plan then rings somebody, a caller keeps what it agreed on with us, and the other is offered
+just that. The party is the caller, or whoever is left of two that talked.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from appliance.call.branch import Branch
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext
 from appliance.call.events import SoundEnded
-from appliance.call.media import CALLEE, CALLER, CallMedia, parse_offer
+from appliance.call.leg import Leg
+from appliance.call.media import MUSIC, CallMedia, parse_offer
 from appliance.call.own_media import own_answer, own_offer, passed_on
-from appliance.call.record import CALLER_LEG, RecordDraft
+from appliance.call.record import RecordDraft
+from appliance.call.relays import opposite
 from appliance.call.security import answered, offered
 from appliance.call.steps import Collect, Outcome, Play
 from appliance.errors import RemoteError, Unavailable
@@ -35,10 +37,14 @@ RINGBACK = Sound("tone/ringback", loop=True)
 
 
 class TerminalOwner(Protocol):
-    """The call, as its own end sees it."""
+    """The attempt, as its own end sees it."""
 
     context: CallContext
-    caller: Caller
+    client: Leg
+    """Who hears us."""
+    side: int
+    talks: bool
+    label: str
     media: CallMedia
     draft: RecordDraft
     offer: Session | None
@@ -52,17 +58,13 @@ class TerminalOwner(Protocol):
         """Go on with the plan."""
         ...
 
-    def reject(self, status: int, reason: str, now: float) -> None:
-        """Give the caller a final answer, or hang up."""
-        ...
-
-    def lapsed(self, leg: Caller, reason: str, now: float) -> None:
+    def lapsed(self, leg: Leg, reason: str, now: float) -> None:
         """End the call: the caller is gone."""
         ...
 
 
 class Terminal:
-    """Play to one caller and collect its digits."""
+    """Play to one party and collect its digits."""
 
     def __init__(self, call: TerminalOwner) -> None:
         self._call = call
@@ -73,8 +75,8 @@ class Terminal:
         self._serial = 0
         self._hears: Sound | None = None
         self._timer: Timer | None = None
-        self.told = False
-        """Whether the caller has a description of ours, and nobody else's."""
+        self.told = call.talks
+        """Whether the client has a description of ours, and nobody else's."""
 
     def perform(self, step: Play | Collect, now: float) -> None:
         """Begin a step; `resume` gets its outcome."""
@@ -107,13 +109,14 @@ class Terminal:
             self._timer = None
 
     def ring_back(self) -> None:
-        """Let the caller hear that somebody else is rung."""
-        if self.told and self._call.caller.heard is not None:
-            self._show(RINGBACK)
+        """Let a caller hear that somebody else is rung, and music who is transferred (C5)."""
+        if self.told and self._call.client.heard is not None:
+            music = self._call.talks and self._call.context.policies.music_on_hold
+            self._show(MUSIC if music else RINGBACK)
 
     def offer_to(self, branch: Branch) -> bytes:
         """Return the offer for a phone that is rung for the caller."""
-        caller = self._call.caller
+        caller = self._call.client
         if caller.heard is None or caller.told is None:
             raise Unavailable("the caller has not said where its audio goes")
         session = passed_on(caller.heard, caller.told)
@@ -122,14 +125,15 @@ class Terminal:
         for index in lines:
             media[index] = offered(media[index], branch, index)
         told = replace(session, media=tuple(media))
-        return self._call.media.tell(told, lines, branch, CALLEE)
+        return self._call.media.tell(told, lines, branch, opposite(self._call.side))
 
     def joined_by(self, branch: Branch, session: Session) -> bytes:
         """Take the answer of a phone that was rung; return what the caller is told, as before."""
-        if branch.told is None or self._call.caller.told is None:
+        client = self._call.client
+        if branch.told is None or client.told is None:
             raise RemoteError(488, "an answer to an offer nobody made")
         branch.heard = check_answer(branch.told, session)
-        return self._call.caller.told.encode()
+        return client.told.encode()
 
     # -- what the caller does -----------------------------------------------------------------
 
@@ -159,7 +163,7 @@ class Terminal:
 
     def received(self, request: Request, tx: ServerTransaction, now: float) -> None:
         """Take a request of the caller inside its dialog."""
-        caller = self._call.caller
+        caller = self._call.client
         try:
             if request.method in ("INVITE", "UPDATE"):
                 self._renegotiate(request, tx, now)
@@ -178,7 +182,7 @@ class Terminal:
 
     def reconnect(self) -> None:
         """Make the relay as it must be after an offer and its answer."""
-        self._call.media.alone(self._call.caller, self._hears, self._collects, renewed=True)
+        self._alone(renewed=True)
 
     # -- the session --------------------------------------------------------------------------
 
@@ -188,12 +192,12 @@ class Terminal:
 
     def _connect(self, answer: bool, now: float) -> bool:
         """Answer, or send early media; return whether the caller's audio can flow already."""
-        caller = self._call.caller
+        caller = self._call.client
         first = not self.told
+        if not isinstance(caller, Caller) or not caller.answering:
+            return caller.heard is not None
         body = self._describe() if first or caller.told is None else caller.told.encode()
         self.told = True
-        if not caller.answering:
-            return caller.heard is not None
         if not answer and self._call.offer is not None:
             if first:
                 caller.progress(183, now, body)
@@ -205,25 +209,25 @@ class Terminal:
         return caller.heard is not None
 
     def _describe(self) -> bytes:
-        caller = self._call.caller
+        caller = self._call.client
         if self._call.offer is not None:
             return self._answer_to(self._call.offer)
         session = own_offer()
         media = [offered(line, caller, index) for index, line in enumerate(session.media)]
         session = replace(session, media=tuple(media))
-        return self._call.media.tell(session, (0,), caller, CALLER)
+        return self._call.media.tell(session, (0,), caller, self._call.side)
 
     def _answer_to(self, offer: Session) -> bytes:
-        caller = self._call.caller
+        caller = self._call.client
         lines = check_offer(offer, caller.srtp, caller.heard)
         session, index = own_answer(offer, lines)
         media = list(session.media)
         media[index] = answered(media[index], offer.media[index], caller, index)
         told = replace(session, media=tuple(media))
-        return self._call.media.tell(told, (index,), caller, CALLER)
+        return self._call.media.tell(told, (index,), caller, self._call.side)
 
     def _acknowledged(self, answer: bytes, now: float) -> None:
-        caller = self._call.caller
+        caller = self._call.client
         try:
             if caller.told is None or not answer:
                 raise RemoteError(488, "the ACK brought no answer to our offer")
@@ -236,7 +240,7 @@ class Terminal:
             self._go_on(now)
 
     def _renegotiate(self, request: Request, tx: ServerTransaction, now: float) -> None:
-        caller = self._call.caller
+        caller = self._call.client
         if caller.busy:
             caller.refuse(tx, 491, now)
             return
@@ -268,7 +272,7 @@ class Terminal:
         if self._sounds:
             sound, *rest = self._sounds
             self._sounds = tuple(rest)
-            self._call.draft.step(f"play {sound}", to=(CALLER_LEG,))
+            self._call.draft.step(f"play {sound}", to=(self._call.label,))
             self._serial += 1
             self._show(Sound(sound, serial=self._serial))
             self._wait(LONGEST, now)
@@ -280,7 +284,11 @@ class Terminal:
 
     def _show(self, hears: Sound | None) -> None:
         self._hears = hears
-        self._call.media.alone(self._call.caller, hears, self._collects)
+        self._alone()
+
+    def _alone(self, renewed: bool = False) -> None:
+        call = self._call
+        call.media.alone(call.client, call.side, self._hears, self._collects, renewed)
 
     def _wait_for_key(self, step: Collect, now: float) -> None:
         seconds = step.wait(self._keys)

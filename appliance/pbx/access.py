@@ -30,10 +30,11 @@ ACCESS: dict[str, Access] = {
     "UPDATE": Access.DIALOG,
     "INFO": Access.DIALOG,
     "PRACK": Access.DIALOG,
+    "REFER": Access.DIGEST,
 }
 """By method, outside a dialog; a method that is not here is refused (deny by default)."""
 
-KNOWN = frozenset({"MESSAGE", "NOTIFY", "PUBLISH", "REFER", "SUBSCRIBE"})
+KNOWN = frozenset({"MESSAGE", "NOTIFY", "PUBLISH", "SUBSCRIBE"})
 """Methods we understand and do not serve: 405, not 501 (RFC 3261, 21.4.6)."""
 
 

@@ -62,9 +62,10 @@ class Presence:
             if record.answered is not None and record.ended is not None:
                 self._idle_since.update(dict.fromkeys(before, record.ended))
             return
-        if call.state is CallState.RINGING:
+        if call.state is not CallState.ANSWERED:
             self._waiting[call.id] = call
-        now = frozenset(leg.extension for leg in (call.caller, *call.joined))
+        legs = call.joined or (call.caller,)
+        now = frozenset(leg.extension for leg in legs if not leg.ended)
         self._parties[call.id] = now
         self._busy.update(now)
 

@@ -8,10 +8,10 @@ from appliance.bundle import Bundle, User
 from appliance.call import restored
 from appliance.call.actions import Action, Notice, Relay, Send
 from appliance.call.call import Call
-from appliance.call.caller import Party
 from appliance.call.context import CallContext, InDialog
 from appliance.call.ending import dismiss
 from appliance.call.events import Heard, RelayEnded, RelayFailed, RelaySilent
+from appliance.call.party import Party
 from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
 from appliance.call.record import CallRecord, begun
@@ -23,6 +23,7 @@ from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans, rejected
 from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
+from appliance.pbx.exchange import Exchange
 from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.guard import Guard
 from appliance.pbx.location import Location
@@ -99,6 +100,15 @@ class Switchboard:
         self.site = site
         bundle = site.bundle
         legs: Dialogs[InDialog] = self._context.legs if self._context is not None else Dialogs()
+        self._destinations = Destinations(
+            bundle,
+            site.dialplan,
+            self.presence,
+            groups,
+            self.forwardings,
+            self._wall,
+            self._emit,
+        )
         self._context = CallContext(
             timers=self._timers,
             transactions=self._transactions,
@@ -110,19 +120,11 @@ class Switchboard:
             domain=bundle.site.domain,
             site=bundle.site.id,
             reach=self.reach,
+            exchange=Exchange(site.directory, self._destinations, bundle.site.domain),
             legs=legs,
         )
         self._authentication = Authentication(
             site.directory, bundle, self._nonces, self.guard, self._identifiers, self.location
-        )
-        self._destinations = Destinations(
-            bundle,
-            site.dialplan,
-            self.presence,
-            groups,
-            self.forwardings,
-            self._wall,
-            self._emit,
         )
         self._keep_users()
         self._registrar = Registrar(

@@ -1,0 +1,263 @@
+"""One attempt to reach somebody for a party: a plan's steps, performed until a phone answers (C1).
+
+It serves the caller whose INVITE has just come, and a party of an answered call whose other party
+hands it on.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from appliance.call.branch import COMPLETED_ELSEWHERE, Branch
+from appliance.call.caller import Caller
+from appliance.call.context import CallContext
+from appliance.call.leg import Leg, LegOwner
+from appliance.call.media import CallMedia
+from appliance.call.party import Party
+from appliance.call.record import CALLER_LEG, RecordDraft
+from appliance.call.relays import opposite
+from appliance.call.ringing import Ringing
+from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Ring, Step
+from appliance.call.terminal import Terminal
+from appliance.errors import RemoteError
+from appliance.sdp.offer_answer import check_answer
+from appliance.sdp.session import Session
+from appliance.sip.message import Response
+
+
+class AttemptOwner(Protocol):
+    """Who wants somebody to be reached."""
+
+    context: CallContext
+    media: CallMedia
+    draft: RecordDraft
+
+    def rings(self, branch: Branch, response: Response, now: float) -> None:
+        """Take a provisional response above 100."""
+        ...
+
+    def reached(self, branch: Branch, response: Response, now: float) -> None:
+        """Take the first answer; the others are cancelled already."""
+        ...
+
+    def unreached(self, status: int, reason: str, now: float) -> None:
+        """Take the plan's end without an answer."""
+        ...
+
+    def picked_up(self, now: float) -> None:
+        """Note that the client is connected with us."""
+        ...
+
+    def lapsed(self, leg: Leg, reason: str, now: float) -> None:
+        """End the call: this leg's phone is gone."""
+        ...
+
+    def changed(self) -> None:
+        """Save the call."""
+        ...
+
+
+class Attempt:
+    """Perform one plan for one party, the client."""
+
+    def __init__(
+        self,
+        owner: AttemptOwner,
+        legs: LegOwner,
+        client: Leg,
+        side: int,
+        party: Party,
+        callee: str,
+        hops: int,
+        *,
+        talks: bool = False,
+    ) -> None:
+        """`legs` owns the legs of the phones; `party` is who they are shown, `callee` what for."""
+        self.owner, self.legs = owner, legs
+        self.context, self.media, self.draft = owner.context, owner.media, owner.draft
+        self.client, self.side = client, side
+        self.party, self.callee = party, callee
+        self.hops = hops
+        """Max-Forwards of the INVITEs to phones."""
+        self.talks = talks
+        """Whether the client has talked already: who answers is made known to it by re-INVITE."""
+        self.label = client.extension if talks else CALLER_LEG
+        """The client in the record's path, as in `record.Stamp`."""
+        self.headers: tuple[tuple[str, str], ...] = ()
+        """Further headers of the INVITEs."""
+        self.offer: Session | None = None
+        """What the client has offered, or can be asked for; None: it left that to us."""
+        self.lines: tuple[int, ...] = ()
+        """The m-lines of the offer that can be relayed."""
+        self.word = ""
+        """What came of the last step."""
+        self.over = False
+        self.terminal: Terminal | None = None
+        self._plan: Plan | None = None
+        self._last: Reject | None = None
+        """What comes when the sound has ended that goes before it."""
+        self._ringing: Ringing | None = None
+
+    def start(self, plan: Plan, now: float) -> None:
+        """Take the plan's first step."""
+        self._plan = plan
+        self._perform(next(plan), now)
+
+    @property
+    def branches(self) -> list[Branch]:
+        """The phones that were rung last."""
+        return self._ringing.branches if self._ringing is not None else []
+
+    def stop(self, now: float, reason: str = "", but: Branch | None = None) -> None:
+        """Cancel every phone that still rings, but one; nothing more is performed."""
+        self.over = True
+        if self._ringing is not None:
+            self._ringing.stop(now, reason, but)
+        if self.terminal is not None:
+            self.terminal.stop()
+
+    def close(self) -> None:
+        """Let go of everything: what was rung knows us, and we know it."""
+        self.over = True
+        if self.terminal is not None:
+            self.terminal.stop()
+        self._plan = self._ringing = self.terminal = None
+
+    def resume(self, outcome: Outcome, now: float) -> None:
+        """Tell the plan how its step ended, and take its next one."""
+        if self.over:
+            return
+        if self._last is not None:
+            self.unreached(self._last.status, self._last.reason, now)
+            return
+        self.word = outcome.word
+        more = f" {outcome.keys}" if outcome.keys else f" ({outcome.status})"
+        source = self.label if outcome.keys else ""
+        self.draft.step(outcome.word.replace("_", " ") + more, source)
+        self._perform(self._next(outcome), now)
+
+    def unreached(self, status: int, reason: str, now: float) -> None:
+        """End: nobody was reached."""
+        self.stop(now)
+        self.owner.unreached(status, reason, now)
+
+    def picked_up(self, now: float) -> None:
+        """Note that the client has its 2xx, from us."""
+        self.owner.picked_up(now)
+
+    def lapsed(self, leg: Leg, reason: str, now: float) -> None:
+        """End the call: the client is gone."""
+        self.owner.lapsed(leg, reason, now)
+
+    def own_end(self) -> Terminal:
+        """Return what plays to the client and collects its digits."""
+        self.terminal = self.terminal or Terminal(self)
+        return self.terminal
+
+    # -- what the phones say ------------------------------------------------------------------
+
+    @property
+    def has_offer(self) -> bool:
+        """Tell whether the client's description is known before anybody is rung."""
+        return self.offer is not None or bool(self.terminal and self.terminal.told)
+
+    @property
+    def early_media(self) -> bool:
+        """Tell whether the client may hear a phone before it answers."""
+        return self._ringing is not None and self._ringing.may_be_heard and not self.talks
+
+    def offer_to(self, branch: Branch) -> bytes:
+        """Return what a phone is offered for the client; empty: it has to make the offer."""
+        if self.terminal and self.terminal.told and not self.talks:
+            return self.terminal.offer_to(branch)
+        if self.offer is None:
+            return b""
+        side = opposite(self.side)
+        return self.media.offer(self.offer, self.client, branch, side, self.lines)
+
+    def take_answer(self, branch: Branch, response: Response) -> bytes:
+        """Take a phone's description; return what the client has to be told, if it can be.
+
+        Raises RemoteError or Unavailable for an answer that cannot be passed on.
+        """
+        session = Session.parse(response.body)
+        if self.talks:
+            if branch.told is None:
+                raise RemoteError(488, "an answer to an offer nobody made")
+            branch.heard = check_answer(branch.told, session)
+            return b""
+        if self.terminal and self.terminal.told:
+            return self.terminal.joined_by(branch, session)
+        if self.offer is None:
+            body = self.media.offer(session, branch, self.client, self.side)
+        else:
+            body = self.media.answer(session, branch, self.client, self.side, self.offer)
+        branch.heard = session
+        return body
+
+    def ringing(self, branch: Branch, response: Response, now: float) -> None:
+        """Take a provisional response of a phone."""
+        if not self.over:
+            self.owner.rings(branch, response, now)
+
+    def answered(self, branch: Branch, response: Response, now: float) -> None:
+        """Take the first phone that answers; tell the others (C1)."""
+        if self.over:
+            branch.acknowledge(response, now)
+            branch.bye(now)
+            return
+        self.stop(now, COMPLETED_ELSEWHERE, but=branch)
+        branch.asked_for_srtp = None
+        self.owner.reached(branch, response, now)
+
+    def declined(self, branch: Branch, status: int, now: float) -> None:
+        """Take that a phone will not answer."""
+        if not self.over and self._ringing is not None:
+            self._ringing.declined(branch, status, now)
+
+    def refused_profile(self, branch: Branch, status: int) -> bytes:
+        """Return the offer in the other profile; empty: that is no use."""
+        ringing = None if self.over else self._ringing
+        return ringing.refused_profile(branch, status) if ringing is not None else b""
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def _perform(self, step: Step, now: float) -> None:
+        while isinstance(step, Note):
+            self.draft.step(step.text)
+            if step.status and isinstance(self.client, Caller):
+                self.client.progress(step.status, now)
+            step = self._next(Outcome("noted", at=now))
+        if isinstance(step, Reject):
+            self._end_plan(step, now)
+        elif isinstance(step, Ring):
+            self._ring(step, now)
+        elif isinstance(step, Play | Collect):
+            self.own_end().perform(step, now)
+        else:
+            raise AssertionError(f"a call cannot perform {step}")
+        self.owner.changed()
+
+    def _end_plan(self, step: Reject, now: float) -> None:
+        self.word = step.word or self.word
+        if step.says and self._last is None:
+            self._last = step
+            self.own_end().perform(Play((step.says,)), now)
+        else:
+            self.unreached(step.status, step.reason, now)
+
+    def _ring(self, step: Ring, now: float) -> None:
+        self._ringing = Ringing(self, step)
+        if step.hears and self.offer is not None:
+            self.own_end().entertain(step.hears, now)
+        elif self.terminal is not None:
+            self.terminal.ring_back()
+        self._ringing.start(now)
+
+    def _next(self, outcome: Outcome) -> Step:
+        if self._plan is None:
+            raise AssertionError("an outcome without a plan")
+        try:
+            return self._plan.send(outcome)
+        except StopIteration:
+            return Reject(outcome.status or 480)
