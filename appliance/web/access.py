@@ -73,6 +73,8 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/sync": OPERATE,
     "GET /api/v1/qos": READ,
     "GET /api/v1/directory": READ,
+    "GET /api/v1/forwardings": READ,
+    "POST /api/v1/forwardings/{extension}/reset": OPERATE,
     "GET /api/v1/accounts": ADMIN,
     "POST /api/v1/accounts": ADMIN,
     "PATCH /api/v1/accounts/{name}": ADMIN,
