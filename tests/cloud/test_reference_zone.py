@@ -176,6 +176,25 @@ def test_a_flapping_zone_goes_down_and_up(tmp_path: Path) -> None:
     with_cloud(tmp_path, script)
 
 
+def test_a_flapping_zone_obeys_at_every_moment(tmp_path: Path) -> None:
+    async def script(cloud: Any) -> None:
+        zone = cloud.zones["primary"]
+        for turns in range(6):  # of the loop, since it began to go down
+            await zone.command(ZoneOrder(state="flapping", period=0.001))
+            for listening in (True, False):
+                while zone.status()["listening"] is not listening:
+                    await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            order = asyncio.create_task(zone.command(ZoneOrder(state="up")))
+            assert await asyncio.wait([order], timeout=SOON) == ({order}, set())
+            assert zone.status()["listening"]
+        caller = await Caller().connect(cloud, "TCP")
+        assert (await caller.ask()).status == 200
+
+    with_cloud(tmp_path, script)
+
+
 def test_one_zone_fails_without_the_other(tmp_path: Path) -> None:
     async def script(cloud: Any) -> None:
         await cloud.zones["primary"].command(ZoneOrder(state="down"))

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import time
 from collections import Counter
+from itertools import cycle
 from typing import Any
 
 from appliance.cloud.reference.faults import EFFECTS, Effect, State, ZoneOrder
@@ -16,6 +17,9 @@ from appliance.errors import RemoteError
 from appliance.sip.flow import Flow
 from appliance.sip.framing import parse
 from appliance.sip.message import Request, Response
+
+UP_AND_DOWN: tuple[State, ...] = ("up", "down")
+"""What a flapping zone does in turn."""
 
 
 class Zone:
@@ -41,6 +45,7 @@ class Zone:
         self._effect = EFFECTS["down"]
         self._delay = 0.0
         self._flapping: asyncio.Task[None] | None = None
+        self._steady = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -62,7 +67,8 @@ class Zone:
         self.order = order
         if order.state == "flapping":
             await self._become("down")
-            self._flapping = asyncio.create_task(self._flap(order.period))
+            self._steady = asyncio.Event()
+            self._flapping = asyncio.create_task(self._flap(order.period, self._steady))
         else:
             await self._become(order.state)
 
@@ -80,18 +86,20 @@ class Zone:
             "requests": dict(self.requests),
         }
 
-    async def _flap(self, period: float) -> None:
-        while True:
-            await asyncio.sleep(period)
-            await self._become("up")
-            await asyncio.sleep(period)
-            await self._become("down")
+    async def _flap(self, period: float, steady: asyncio.Event) -> None:
+        """Go up and down until it is to be steady; never cancelled, which might leave it half-way."""
+        for state in cycle(UP_AND_DOWN):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period):
+                    await steady.wait()
+            if steady.is_set():
+                return
+            await self._become(state)
 
     async def _stop_flapping(self) -> None:
         if self._flapping is not None:
-            self._flapping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._flapping
+            self._steady.set()
+            await self._flapping
             self._flapping = None
 
     async def _become(self, state: State) -> None:

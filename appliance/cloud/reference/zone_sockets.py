@@ -7,7 +7,6 @@ message does, so one look at the first octet tells them apart and a trial needs 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -60,15 +59,14 @@ class ZoneSockets:
 
     async def close(self) -> None:
         """Close the listener and cut every connection."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._accepting
-            self._accepting = None
         if self._datagrams is not None:
             self._datagrams.abort()
             self._datagrams = None
         self.cut()
+        accepting, self._accepting = self._accepting, None
+        if accepting is not None:
+            accepting.cancel()
+            await asyncio.wait([accepting])
         # Transports give their descriptor back in the next turn of the loop.
         await asyncio.sleep(0)
 
