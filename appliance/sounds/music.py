@@ -7,6 +7,7 @@ rings on into the first, so that it can be looped without a seam.
 from __future__ import annotations
 
 from array import array
+from functools import cache
 from math import exp, pi, sin
 from random import Random
 
@@ -32,12 +33,11 @@ def compose(seed: int = 1) -> array[int]:
     dice = Random(seed)
     bars = [chord for _ in range(_ROUNDS) for chord in _PROGRESSION]
     mix = [0.0] * (len(bars) * 8 * BEAT)
-    notes: dict[tuple[int, float], list[float]] = {}
+    note = cache(_note)  # a few notes come again and again
     for bar, chord in enumerate(bars):
         for beat, (pitch, loud) in enumerate(_figure(dice, chord)):
-            note = notes.setdefault((pitch, loud), _note(pitch, loud))
-            _add(mix, note, (bar * 8 + beat) * BEAT)
-        _add(mix, notes.setdefault((chord[0] - 12, 0.5), _note(chord[0] - 12, 0.5)), bar * 8 * BEAT)
+            _add(mix, note(pitch, loud), (bar * 8 + beat) * BEAT)
+        _add(mix, note(chord[0] - 12, 0.5), bar * 8 * BEAT)
     return levelled([round(4000 * value) for value in mix], LEVEL)
 
 

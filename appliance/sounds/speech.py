@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from array import array
+from tempfile import TemporaryDirectory
 
 from appliance.bundle.wav import read_wav
 from appliance.errors import LocalError, Unavailable
@@ -33,7 +35,12 @@ def speak(text: str, language: str) -> array[int]:
     voice = VOICES.get(language, language.lower())
     command = [PROGRAM, "-v", voice, *_MANNER, "--stdin", "--stdout"]
     try:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=TIMEOUT)
+        with TemporaryDirectory() as home:
+            # Its audio library leaves folders where it thinks itself at home.
+            own = {**os.environ, "HOME": home, "PULSE_RUNTIME_PATH": home}
+            done = subprocess.run(
+                command, input=text.encode(), capture_output=True, timeout=TIMEOUT, env=own
+            )
     except FileNotFoundError:
         raise Unavailable(f"{PROGRAM} is not installed, so no text can be spoken") from None
     except (OSError, subprocess.TimeoutExpired) as error:
