@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import settings
 SYSTEM = Path(__file__).parent / "system"
 OURS = ("HOLDFAST_FUZZ_SECONDS",)
 """What Makefile tells the tests."""
+CLONE_NEWNET = 0x40000000
 PROGRAMS = ("ip", "nft", "sysctl", "baresip", "sipp", "systemd-analyze", "tshark")
 
 
@@ -25,6 +28,19 @@ def pytest_configure() -> None:
             del os.environ[name]
     # Outside a namespace of their own, tests leave the machine's packet filter alone.
     os.environ["HOLDFAST_MEDIA_KERNEL"] = "off"
+
+
+def pytest_sessionstart() -> None:
+    """Give a worker that runs beside others a network of its own: they bind the same ports."""
+    if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
+        own_network()
+
+
+def own_network() -> None:
+    """Leave the machine's network for one that has a loopback and nothing else."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "no network of its own for this worker")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def obstacle() -> str:
