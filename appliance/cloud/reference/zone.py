@@ -87,7 +87,7 @@ class Zone:
         }
 
     async def _flap(self, period: float, steady: asyncio.Event) -> None:
-        """Go up and down until it is to be steady; never cancelled, which might leave it half-way."""
+        """Go up and down until it is to be steady; never cancelled, as that may be half-way."""
         for state in cycle(UP_AND_DOWN):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(period):
