@@ -1,4 +1,7 @@
-"""A phone whose SRTP is written from the RFCs: calls with one suite, says a tone, and listens."""
+"""A phone whose SRTP is written from the RFCs: it calls or answers, says a tone, and listens.
+
+Without a suite it talks in the clear.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import socket
 import struct
 import time
 from base64 import b64decode, b64encode
+from contextlib import suppress
 
 from appliance.rtp.g711 import decode_ulaw, encode_ulaw
 from tests.media.srtp_by_the_book import Book
@@ -29,8 +33,16 @@ LENGTHS = {
 PORT = 15000
 
 
+class Clear:
+    """Stands for a `Book` where nothing is protected."""
+
+    def rtp(self, packet: bytes) -> bytes:
+        """Give the packet as it is."""
+        return packet
+
+
 class SecurePhone:
-    """One phone that makes one call at a time; all it does is done by `talk`."""
+    """One phone that has one call at a time; all it does is done by `talk`."""
 
     def __init__(self, host: Host, name: str, tone: int) -> None:
         self.host, self.tone = host, tone
@@ -41,14 +53,18 @@ class SecurePhone:
         self.rtp.setblocking(False)
         self._sequence = secrets.randbelow(60000)
         self._ssrc = secrets.token_bytes(4)
+        self._sends: Book | Clear = Clear()
+        self._receives: Book | Clear = Clear()
         self.offers: list[str] = []
         """Descriptions that came in re-INVITEs."""
         self.refused = 0
         """Packets that were not protected as agreed."""
+        self._stream = ("sendrecv", host.address)
+        """Direction and address of our descriptions."""
 
-    def call(self, dialled: str, suite: str) -> Message:
+    def call(self, dialled: str, suite: str = "") -> Message:
         """Call somebody with a new key of this suite; give the 200, acknowledged."""
-        self.suite, self.key = suite, secrets.token_bytes(LENGTHS[suite])
+        self._begin(suite)
         self._uri = f"sip:{dialled}@{DOMAIN}"
         self._dialog = (secrets.token_hex(8), secrets.token_hex(4))
         self._cseq = 1
@@ -62,9 +78,36 @@ class SecurePhone:
         self._ack(self.answer)
         return self.answer
 
+    def answer_call(self, suite: str = "") -> None:
+        """Wait for a call and answer it with a new key of this suite."""
+        self._begin(suite)
+        invite = self._request("INVITE")
+        body = invite.body.decode()
+        self._agree_with(body)
+        found = re.search(rf"a=crypto:(\d+) {suite} ", body)
+        self._accept(invite, self._description(1, found[1] if found else ""), tag=";tag=callee")
+        self._request("ACK")
+
+    def let_go(self) -> None:
+        """Answer the BYE that ends the call."""
+        self._accept(self._request("BYE"), "")
+
+    def hold(self, how: str) -> None:
+        """Hold the other one by a direction, or by the address 0.0.0.0 (RFC 2543)."""
+        address = self.host.address
+        self._offer_again((how, address) if how != "0.0.0.0" else ("sendrecv", how))
+
+    def resume(self) -> None:
+        """Take the other one back."""
+        self._offer_again(("sendrecv", self.host.address))
+
     def change_key(self) -> Message:
         """Offer a fresh key by re-INVITE."""
-        self.key = secrets.token_bytes(LENGTHS[self.suite])
+        self._choose(self.suite)
+        return self._offer_again(self._stream)
+
+    def _offer_again(self, stream: tuple[str, str]) -> Message:
+        self._stream = stream
         self._cseq += 1
         answer = self._invite("", self._target())
         assert answer.status == 200, answer
@@ -111,32 +154,66 @@ class SecurePhone:
             return
         self.offers.append(message.body.decode())
         tag = re.search(rf"a=crypto:(\d+) {self.suite} ", self.offers[-1])
-        assert tag, self.offers[-1]
+        assert tag or not self.suite, self.offers[-1]
         direction = "recvonly" if "a=sendonly" in self.offers[-1] else "sendrecv"
+        self._stream = (direction, self.host.address)
+        self._accept(message, self._description(len(self.offers) + 10, tag[1] if tag else ""))
+
+    def _accept(self, request: Message, body: str, tag: str = "") -> None:
+        """Answer 200; `tag` is put behind a To header that has none."""
         names = ("Via", "From", "To", "Call-ID", "CSeq")
-        copied = [(name, value) for name, value in message.headers if name in names]
-        body = self._description(len(self.offers) + 10, tag[1]) + f"a={direction}\r\n"
+        copied = [(name, value) for name, value in request.headers if name in names]
         lines = [
             "SIP/2.0 200 OK",
-            *[f"{name}: {value}" for name, value in copied],
+            *[f"{name}: {value}{tag if name == 'To' else ''}" for name, value in copied],
             f"Contact: <sip:{self.account.name}@{self.account.line.own}>",
-            "Content-Type: application/sdp",
+            *(["Content-Type: application/sdp"] if body else []),
             f"Content-Length: {len(body)}",
         ]
         self.account.line.send("\r\n".join([*lines, "", body]).encode())
 
+    def _request(self, method: str) -> Message:
+        """Wait for a request of this method."""
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            message = self.account.line.receive(1.0)
+            if message is not None and message.start.startswith(f"{method} "):
+                return message
+        raise AssertionError(f"no {method} came to {self.account.name}")
+
     # -- SRTP ---------------------------------------------------------------------------------
 
+    def _begin(self, suite: str) -> None:
+        """Forget what the last call left in the socket."""
+        self._sends = self._receives = Clear()
+        self._stream = ("sendrecv", self.host.address)
+        with suppress(BlockingIOError):
+            while self.rtp.recv(2048):
+                pass
+        self._choose(suite)
+
+    def _choose(self, suite: str) -> None:
+        self.suite, self.key = suite, secrets.token_bytes(LENGTHS[suite] if suite else 0)
+
     def _agree(self) -> None:
-        body = self.answer.body.decode()
-        port = re.search(r"m=audio (\d+) RTP/SAVP ", body)
+        self._agree_with(self.answer.body.decode())
+
+    def _agree_with(self, body: str) -> None:
+        """Take the other side's address, and its key of our suite."""
+        port = re.search(rf"m=audio (\d+) {self._profile} ", body)
         address = re.search(r"c=IN IP4 (\S+)", body)
-        line = re.search(r"a=crypto:(\d+) (\S+) inline:(\S+)", body)
-        assert port and address and line, body
-        assert line[2] == self.suite
+        assert port and address, body
         self._remote = (address[1], int(port[1]))
-        self._sends = Book(self.suite, self.key)
-        self._receives = Book(self.suite, b64decode(line[3]))
+        self._sends = self._receives = Clear()
+        if self.suite:
+            line = re.search(rf"a=crypto:\d+ {self.suite} inline:(\S+)", body)
+            assert line, body
+            self._sends = Book(self.suite, self.key)
+            self._receives = Book(self.suite, b64decode(line[1]))
+
+    @property
+    def _profile(self) -> str:
+        return "RTP/SAVP" if self.suite else "RTP/AVP"
 
     def _packet(self) -> bytes:
         self._sequence += 1
@@ -167,12 +244,13 @@ class SecurePhone:
         return self._final("INVITE")
 
     def _description(self, version: int, tag: str = "1") -> str:
-        key = b64encode(self.key).decode()
-        address = self.host.address
+        direction, address = self._stream
+        crypto = f"a=crypto:{tag} {self.suite} inline:{b64encode(self.key).decode()}\r\n"
         return (
-            f"v=0\r\no=- 1 {version} IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
-            f"m=audio {PORT} RTP/SAVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-            f"a=crypto:{tag} {self.suite} inline:{key}\r\n"
+            f"v=0\r\no=- 1 {version} IN IP4 {self.host.address}\r\ns=-\r\n"
+            f"c=IN IP4 {address}\r\nt=0 0\r\n"
+            f"m=audio {PORT} {self._profile} 0\r\na=rtpmap:0 PCMU/8000\r\n"
+            f"{crypto if self.suite else ''}a={direction}\r\n"
         )
 
     def _ack(self, answer: Message) -> None:

@@ -193,6 +193,11 @@ class System:
         )
         return [pid for pid in map(int, shown.stdout.split()) if command_of(pid)[-1:] == [name]]
 
+    def kernel_flows(self) -> int:
+        """Give how many flows of calls over IPv4 the kernel carries."""
+        words = ["nft", "list", "map", "inet", "holdfast_media", "flows4"]
+        return self.network.appliance.run(*words).count("comment")
+
     def kill(self, name: str) -> None:
         """Kill a process of the appliance without a word."""
         for pid in self.processes(name):

@@ -88,6 +88,7 @@ def test_rtp_and_srtp_phones_hear_each_other_both_ways(site: System) -> None:
 def test_srtp_phones_share_a_key_and_packets_pass(site: System) -> None:
     one, other = (phone(site, number, ";mediaenc=srtp-mand") for number in (0, 1))
     talk(one, other)
+    until(lambda: site.kernel_flows() == 4, 5, "the kernel has the call", site.evidence)
     hang_up(other, one)
     assert "callee AES_CM_128_HMAC_SHA1_80, passed" in str(record_of(site)["steps"])
 
