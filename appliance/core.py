@@ -14,7 +14,15 @@ import msgspec
 
 from appliance.bundle import Bundle
 from appliance.call.actions import Action, Relay, Send
-from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySilent, ZoneAnswer
+from appliance.call.events import (
+    GatewayLocated,
+    MediaEvent,
+    RelayEnded,
+    RelayFailed,
+    RelaySilent,
+    ZoneAnswer,
+)
+from appliance.call.line import Lines
 from appliance.call.record import CallRecord
 from appliance.call.restored import ports_of
 from appliance.call.saved import SavedCall, unpack
@@ -25,13 +33,14 @@ from appliance.pbx.switchboard import Site, Switchboard
 from appliance.pbx.zones import Zones
 from appliance.ports import Restored
 from appliance.settings import Settings
-from appliance.sip.flow import Flow
+from appliance.sip.flow import Flow, Transport
 from appliance.sip.framing import BadMessage, parse
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
 from appliance.sip.timers import TimerQueue
 from appliance.sip.validate import check_request, check_response
+from sbc_bridge.trunk import Trunk
 from sdg.group import Groups
 from sdg.turns import Turns
 
@@ -59,8 +68,22 @@ class Core:
         self._turns = Turns()
         self.survival: Survival | None = None
         self.zones: Zones | None = None
+        lines = Lines()
+        ports: dict[Transport, int] = {
+            "UDP": settings.sip_port,
+            "TCP": settings.sip_port,
+            "TLS": settings.trunk_port,
+        }
+        self.trunk = Trunk(self.timers, self.transactions, identifiers, emit, wall, lines, ports)
         self.switchboard = Switchboard(
-            self.timers, self.transactions, identifiers, emit, wall, settings.media_ports
+            self.timers,
+            self.transactions,
+            identifiers,
+            emit,
+            wall,
+            settings.media_ports,
+            self.trunk,
+            lines,
         )
 
     # -- what comes in ------------------------------------------------------------------------
@@ -100,9 +123,10 @@ class Core:
         """Return when `expire` wants to be called next."""
         return self.timers.deadline()
 
-    def lost(self, flow: Flow, now: float) -> list[Action]:
-        """Take the end of a stream connection, or the failure to make one."""
+    def lost(self, flow: Flow, now: float, reason: str = "") -> list[Action]:
+        """Take the end of a stream connection, or the failure to make one, and why."""
         self.timers.now = now
+        self.trunk.lost(flow, reason)
         self.transactions.lost(flow, now)
         self.switchboard.lost(flow, now)
         return self._take()
@@ -112,6 +136,14 @@ class Core:
         self.timers.now = now
         if self.zones is not None:
             self.zones.answered(answer, now)
+        return self._take()
+
+    def gateway_located(self, event: GatewayLocated, now: float) -> list[Action]:
+        """Take the outcome of a `LocateGateway`."""
+        self.timers.now = now
+        self.trunk.located(event, now)
+        for (host, _), _ in event.ways:
+            self.switchboard.reach.returned(host, now)
         return self._take()
 
     def media_event(self, event: MediaEvent, now: float) -> list[Action]:
@@ -136,6 +168,7 @@ class Core:
         if self.survival is None:
             raise LocalError("a bundle without zones cannot be served")
         first = self.switchboard.site is None
+        self.trunk.apply(bundle, now)
         groups = Groups(bundle, self._turns, self.switchboard.presence)
         self.switchboard.apply(Site(bundle, self.survival), groups, now)
         if first:
@@ -241,6 +274,9 @@ class Core:
     def _reset_forwarding(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         return overview.reset_forwarding(self.switchboard, arguments.get("extension"))
 
+    def _trunk(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        return self.trunk.overview(now)
+
     # -- what goes out ------------------------------------------------------------------------
 
     def _emit(self, action: Action) -> None:
@@ -262,5 +298,6 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "calls": Core._calls,
     "forwardings": Core._forwardings,
     "forwardings.reset": Core._reset_forwarding,
+    "trunk": Core._trunk,
 }
 """What the admin process may ask; records and bundle files are the store's and runtime's."""

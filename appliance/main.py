@@ -13,14 +13,17 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from appliance.adapters.addresses import machine_addresses
+from appliance.adapters.gateways import Locator
 from appliance.adapters.identifiers import RandomIdentifiers
 from appliance.adapters.ipc import IpcPeer, IpcServer
 from appliance.adapters.journal import Journal
+from appliance.adapters.mutual_tls import MutualTls
 from appliance.adapters.store import Store
-from appliance.adapters.tls import client_context, ensure_certificate, server_context
+from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.adapters.wire import SipWire
 from appliance.adapters.zone_probe import Prober
 from appliance.bundle.dscp import Marks, marks
@@ -81,10 +84,12 @@ class _Process:
         core = Core(settings, identifiers, _wall, store.start())
         media = MediaClient(settings.media_socket)
         prober = Prober(loop, identifiers, memory=settings.data / "zone_addresses.json")
-        runtime = Runtime(loop, core, store, media, prober, self._journal)
-        client = client_context()
+        locator = Locator(loop, memory=settings.data / "sbc_addresses.json")
+        trunk = MutualTls(self._trunk_certificate, self._journal.notice)
+        outside = (locator, trunk)
+        runtime = Runtime(loop, core, store, media, prober, outside, self._journal)
         context = self._server_context()
-        wire = SipWire(loop, runtime, self._journal.notice, settings, context, client, limit)
+        wire = SipWire(loop, runtime, self._journal.notice, settings, context, trunk, limit)
         server = IpcServer(settings.core_socket, runtime.command)
         sounds = SoundUpkeep(settings.sounds_folder, self._journal.notice)
         runtime.on_bundle(sounds.apply)
@@ -107,6 +112,7 @@ class _Process:
             runtime.stop()
             wire.stop()
             prober.close()
+            locator.close()
             await sounds.stop()
             await server.stop()
             await media.stop()
@@ -135,11 +141,23 @@ class _Process:
             except LocalError as error:
                 self._say("alarm", "core.certificate", f"{error}; showing our own instead")
         try:
-            names = [socket.gethostname(), *(settings.addresses or machine_addresses())]
-            return server_context(*ensure_certificate(settings.data / "tls", names))
+            return server_context(*self._own_certificate())
         except HoldfastError as error:
             self._say("alarm", "core.certificate", f"{error}; TLS is not served")
             return None
+
+    def _own_certificate(self) -> tuple[Path, Path]:
+        names = [socket.gethostname(), *(self._settings.addresses or machine_addresses())]
+        return ensure_certificate(self._settings.data / "tls", names)
+
+    def _trunk_certificate(self) -> tuple[Path, Path]:
+        """Return what SBCs and other sites are shown: what is set for them, else as phones are."""
+        settings = self._settings
+        own = settings.trunk_certificate or settings.tls_certificate
+        if own is None:
+            return self._own_certificate()
+        key = settings.trunk_key if settings.trunk_certificate else settings.tls_key
+        return own, key or own
 
     def _reload_certificate(self, wire: SipWire) -> None:
         context = self._server_context()

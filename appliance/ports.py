@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.bundle import Zone
-from appliance.call.actions import Relay
-from appliance.call.events import MediaEvent, ZoneAnswer
+from appliance.call.actions import LocateGateway, Relay, Trust
+from appliance.call.events import GatewayLocated, MediaEvent, ZoneAnswer
 from appliance.call.record import LiveQuality
 from appliance.sip.flow import Flow
 
@@ -39,8 +39,11 @@ class Inbox(Protocol):
         """Take one datagram or one whole message of a stream."""
         ...
 
-    def lost(self, flow: Flow) -> None:
-        """Learn that a stream connection ended, or could not be made, without our `close`."""
+    def lost(self, flow: Flow, reason: str = "") -> None:
+        """Learn that a stream connection ended, or could not be made, without our `close`.
+
+        `reason` says why, in words.
+        """
         ...
 
     def settled(self) -> None:
@@ -93,6 +96,22 @@ class ZoneProber(Protocol):
 
     def probe(self, zone: Zone, timeout: float, answer: Callable[[ZoneAnswer], None]) -> None:
         """Send one OPTIONS and call `answer` exactly once, within `timeout` seconds."""
+        ...
+
+
+class GatewayLocator(Protocol):
+    """Finds SBCs and other sites."""
+
+    def locate(self, asked: LocateGateway, answer: Callable[[GatewayLocated], None]) -> None:
+        """Call `answer` once, soon, never now."""
+        ...
+
+
+class Certificates(Protocol):
+    """Knows whose certificates count on connections out of the site."""
+
+    def trust(self, trusts: Iterable[Trust]) -> None:
+        """Believe exactly these from now on; connections that are there go on."""
         ...
 
 

@@ -25,6 +25,7 @@ from appliance.call.actions import (
     Close,
     DropBinding,
     DropRelay,
+    LocateGateway,
     Notice,
     ProbeZone,
     PutRelay,
@@ -34,10 +35,11 @@ from appliance.call.actions import (
     SaveMode,
     SaveRecord,
     Send,
+    TrustGateways,
 )
-from appliance.call.events import MediaEvent, ZoneAnswer
+from appliance.call.events import GatewayLocated, MediaEvent, ZoneAnswer
 from appliance.errors import HoldfastError, LocalError, Unavailable
-from appliance.ports import MediaPlane, Wire, ZoneProber
+from appliance.ports import Certificates, GatewayLocator, MediaPlane, Wire, ZoneProber
 from appliance.sip.flow import Flow
 from appliance.sounds.preparation import without_audio
 
@@ -61,7 +63,7 @@ class Decider(Protocol):
         """Take one whole message."""
         ...
 
-    def lost(self, flow: Flow, now: float) -> list[Action]:
+    def lost(self, flow: Flow, now: float, reason: str = "") -> list[Action]:
         """Take the end of a stream connection."""
         ...
 
@@ -75,6 +77,10 @@ class Decider(Protocol):
 
     def zone_answered(self, answer: ZoneAnswer, now: float) -> list[Action]:
         """Take the outcome of a `ProbeZone`."""
+        ...
+
+    def gateway_located(self, event: GatewayLocated, now: float) -> list[Action]:
+        """Take the outcome of a `LocateGateway`."""
         ...
 
     def media_event(self, event: MediaEvent, now: float) -> list[Action]:
@@ -109,6 +115,7 @@ class Runtime:
         store: Store,
         media: MediaPlane,
         prober: ZoneProber,
+        outside: tuple[GatewayLocator, Certificates],
         journal: Journal,
     ) -> None:
         self._loop = loop
@@ -137,6 +144,8 @@ class Runtime:
             SaveRecord: store.save,
             SaveMode: store.save,
             ProbeZone: lambda a: prober.probe(a.zone, a.timeout, self._zone_answered),
+            LocateGateway: lambda a: outside[0].locate(a, self._gateway_located),
+            TrustGateways: lambda a: outside[1].trust(a.trusts),
             Notice: journal.notice,
         }
         media.on_event(self._media_event)
@@ -183,9 +192,9 @@ class Runtime:
         except Exception:
             self._fault(f"a message from {flow}: {data[:200]!r}")
 
-    def lost(self, flow: Flow) -> None:
-        """Learn that a stream connection ended, or could not be made."""
-        self._act(f"lost {flow}", lambda now: self._core.lost(flow, now))
+    def lost(self, flow: Flow, reason: str = "") -> None:
+        """Learn that a stream connection ended, or could not be made, and why."""
+        self._act(f"lost {flow}", lambda now: self._core.lost(flow, now, reason))
 
     def settled(self) -> None:
         """Look when the core wants to be called next."""
@@ -207,6 +216,9 @@ class Runtime:
 
     def _zone_answered(self, answer: ZoneAnswer) -> None:
         self._act(f"{answer}", lambda now: self._core.zone_answered(answer, now))
+
+    def _gateway_located(self, event: GatewayLocated) -> None:
+        self._act(f"{event}", lambda now: self._core.gateway_located(event, now))
 
     def _media_event(self, event: MediaEvent) -> None:
         self._act(f"{event}", lambda now: self._core.media_event(event, now))

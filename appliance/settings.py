@@ -32,10 +32,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """UDP and TCP port for SIP."""
     sips_port: int = 5091
     """TCP port for SIP over TLS."""
+    trunk_port: int = 5061
+    """TCP port for SBCs and other sites over TLS; served where the bundle has any."""
     tls_certificate: Path | None = None
     """PEM chain shown to phones; None: an own ECDSA one, made at first start in `data`."""
     tls_key: Path | None = None
     """PEM key of `tls_certificate`."""
+    trunk_certificate: Path | None = None
+    """PEM chain shown to SBCs and other sites; None: the one that phones see."""
+    trunk_key: Path | None = None
+    """PEM key of `trunk_certificate`."""
     udp_receive_buffer: int = 8 << 20
     """Bytes; 10,000 phones at once put about 8 MB in the queue while one core works them off."""
     listen_backlog: int = 4096

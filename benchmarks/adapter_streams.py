@@ -39,7 +39,7 @@ PHONES = {"TCP": 64, "TLS": 8}
 class Echo(EchoCore):
     """Answer every message with itself, and do not mind who leaves."""
 
-    def lost(self, flow: Flow, now: float) -> list[Action]:
+    def lost(self, flow: Flow, now: float, reason: str = "") -> list[Action]:
         """Do nothing."""
         return []
 
@@ -128,7 +128,8 @@ async def measure() -> None:
         journal = Journal()
         store = Store(Path(folder) / "core.db", journal.notice)
         store.start()
-        runtime = Runtime(loop, Echo(), store, NoWorld(), NoWorld(), journal)
+        nothing = NoWorld()
+        runtime = Runtime(loop, Echo(), store, nothing, nothing, (nothing, nothing), journal)
         settings = Settings(sip_port=0, sips_port=0, addresses=("127.0.0.1",))
         context = server_context(*ensure_certificate(Path(folder), ["localhost"]))
         wire = SipWire(loop, runtime, journal.notice, settings, context)

@@ -9,6 +9,7 @@ from appliance.call.actions import (
     Action,
     DropBinding,
     DropRelay,
+    LocateGateway,
     Notice,
     ProbeZone,
     PutRelay,
@@ -21,14 +22,14 @@ from appliance.call.actions import (
     Send,
 )
 from appliance.call.call import Call
-from appliance.call.events import RelayEnded, ZoneAnswer
+from appliance.call.events import GatewayLocated, RelayEnded, ZoneAnswer
 from appliance.call.record import CallRecord, MediaCounters
 from appliance.core import Core
 from appliance.ports import Restored
 from appliance.settings import Settings
 from appliance.sip.credentials import Challenge
 from appliance.sip.digest import ha1, respond
-from appliance.sip.flow import Flow, Transport
+from appliance.sip.flow import Address, Flow, Transport
 from appliance.sip.framing import parse
 from appliance.sip.identifiers import CountedIdentifiers
 from appliance.sip.message import Request, Response
@@ -95,10 +96,17 @@ def site_bundle(policies: Policies | None = None) -> Bundle:
 class Bench:
     """One core, its clock, and the world it sees."""
 
-    def __init__(self, bundle: Bundle | None = None, restored: Restored | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle | None = None,
+        restored: Restored | None = None,
+        places: dict[str, tuple[Address, ...]] | None = None,
+    ) -> None:
         self.now = 1000.0
         self.bundle = bundle or site_bundle()
         self.zones_up = False
+        self.places = places or {}
+        """Addresses of SBCs by host, as DNS has them."""
         self.phones: dict[Flow, Phone] = {}
         self.records: dict[str, CallRecord] = {}
         self.saved_calls: dict[str, bytes] = {}
@@ -233,12 +241,19 @@ class Bench:
                 self.saved_mode = action.row
             elif isinstance(action, ProbeZone):
                 self._answer_probe(action)
+            elif isinstance(action, LocateGateway):
+                self._locate(action)
             elif isinstance(action, Notice):
                 self.notices.append(action)
             else:
                 self.others.append(action)
         for event in ended:
             self.perform(self.core.media_event(event, self.now))
+
+    def _locate(self, asked: LocateGateway) -> None:
+        ways = tuple((address, HOLDFAST) for address in self.places.get(asked.host, ()))
+        event = GatewayLocated(asked.key, ways, "" if ways else f"{asked.host} does not exist")
+        self.perform(self.core.gateway_located(event, self.now))
 
     def _answer_probe(self, probe: ProbeZone) -> None:
         if self.zones_up:

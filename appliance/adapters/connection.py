@@ -8,7 +8,7 @@ from collections import deque
 from enum import IntEnum
 from typing import Protocol
 
-from appliance.adapters.tls import TlsSession
+from appliance.adapters.tls import TlsSession, words_of
 from appliance.ports import Inbox
 from appliance.sip.flow import Flow
 from appliance.sip.framing import StreamFramer
@@ -54,6 +54,10 @@ class Keeper(Protocol):
         """Learn that a TLS handshake has come to its end."""
         ...
 
+    def prove(self, connection: Connection, session: TlsSession) -> bool:
+        """Learn who is at the other end; False: nobody that we trust, and the reason is kept."""
+        ...
+
     def watch(self, connection: Connection) -> None:
         """Wait for reading and, while something is queued, for room to write."""
         ...
@@ -90,10 +94,12 @@ class Connection:
         "_waiting",
         "asked",
         "flow",
+        "mutual",
         "queued",
         "seen",
         "sock",
         "state",
+        "trouble",
     )
 
     def __init__(
@@ -104,6 +110,10 @@ class Connection:
         self.state = state
         self.asked: Flow | None = None
         """The flow with `connection == 0` for which we connected."""
+        self.mutual = False
+        """Both ends have to prove who they are."""
+        self.trouble = ""
+        """Why it will be cut, in words, where more is known than that."""
         self.queued = 0
         """Bytes that wait for room in the socket."""
         self.seen = keeper.clock()
@@ -169,6 +179,7 @@ class Connection:
         try:
             done = tls.shake(data)
         except ssl.SSLError as error:
+            self.trouble = words_of(error, "the other side")
             self._write(tls.take())
             self._keeper.cut(self, f"tls_{error.reason or 'failed'}".lower())
             return
@@ -176,6 +187,9 @@ class Connection:
             self._write(answer)
         if done and self.state is State.HANDSHAKE:
             self._keeper.shaken()
+            if self.mutual and not self._keeper.prove(self, tls):
+                self._keeper.cut(self, "untrusted")
+                return
             self.open()
             self._decrypt(tls, b"", now)
 

@@ -9,6 +9,7 @@ that 10,000 phones at once are served one after the other instead of all too lat
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 import ssl
@@ -18,6 +19,7 @@ from time import monotonic
 
 from appliance.adapters.addresses import is_numeric, open_stream
 from appliance.adapters.connection import Connection, State
+from appliance.adapters.mutual_tls import MutualTls, Untrusted
 from appliance.adapters.tls import TlsSession
 from appliance.ports import Inbox
 from appliance.settings import Settings
@@ -37,6 +39,13 @@ IDLE_LOOKS = 16
 """How often within `idle_timeout` all connections are looked at for silence."""
 OURS = ("closed", "overdue_close")
 """Reasons of a cut that the core need not be told: it asked for it."""
+WHY = {
+    "ended": "the other side closed the connection",
+    "lost": "the connection broke",
+    "overdue_connect": "no answer to the connection",
+    "overdue_handshake": "no end of the handshake",
+}
+"""Reasons of a cut in words, where the connection knows no better ones."""
 _OVERDUE = {
     State.CONNECTING: "overdue_connect",
     State.NEWCOMER: "overdue_handshake",
@@ -55,14 +64,14 @@ class Streams:
         inbox: Inbox,
         settings: Settings,
         server: ssl.SSLContext | None = None,
-        client: ssl.SSLContext | None = None,
+        trunk: MutualTls | None = None,
         limit: int = 65_536,
     ) -> None:
         self.inbox = inbox
         self.server = server
         """Context for new TLS connections to us; may be replaced at any time."""
-        self.client = client
-        """Context for TLS connections that we begin; None: we begin none."""
+        self._trunk = trunk
+        """For connections out of the site; None: there are none."""
         self.octets_received = 0
         self.octets_sent = 0
         """Both as on the wire, encrypted."""
@@ -119,7 +128,7 @@ class Streams:
         number = flow.connection
         connection = self._by_number.get(number) if number else self._reach(flow)
         if connection is None:
-            self._loop.call_soon(self._tell_lost, flow)
+            self._loop.call_soon(self._tell_lost, "no connection could be begun", flow)
         else:
             connection.send(data)
 
@@ -134,7 +143,7 @@ class Streams:
         if connection is not None and connection.state < State.CLOSING:
             return connection
         # A TLS peer without a name to prove would be anybody: such flows can only be answered on.
-        nameless = flow.transport == "TLS" and (self.client is None or not flow.identity)
+        nameless = flow.transport == "TLS" and self._client(flow) is None
         if nameless or len(self) >= self._limit or not is_numeric(flow.remote[0]):
             self.counts["refused_connect"] += 1
             return None
@@ -144,6 +153,9 @@ class Streams:
             self.counts["failed_connect"] += 1
             return None
         return self._connect(sock, flow)
+
+    def _client(self, flow: Flow) -> ssl.SSLContext | None:
+        return self._trunk.client(flow.identity) if self._trunk and flow.identity else None
 
     def _connect(self, sock: socket.socket, flow: Flow) -> Connection:
         numbered = flow._replace(connection=next(self._numbers))
@@ -156,7 +168,9 @@ class Streams:
 
     def _connected(self, connection: Connection, now: float) -> None:
         """Learn what became of a connect."""
-        if connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        error = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            connection.trouble = os.strerror(error).lower()
             self.cut(connection, "failed_connect")
             return
         try:
@@ -165,16 +179,30 @@ class Streams:
             return
         self.counts["connected"] += 1
         self._served.modify(connection.sock.fileno(), select.EPOLLIN)
-        if connection.flow.transport == "TLS" and self.client is not None:
-            connection.secure(TlsSession(self.client, connection.flow.identity))
-            connection.shake(b"", now)
-        else:
+        if connection.flow.transport != "TLS":
             connection.open()
+        elif (client := self._client(connection.flow)) is None:
+            self.cut(connection, "refused_tls")
+        else:
+            connection.mutual = True
+            connection.secure(TlsSession(client, connection.flow.identity))
+            connection.shake(b"", now)
 
     # What comes in.
 
-    def admit(
+    def admit_outsider(
         self, sock: socket.socket, source: Address, transport: Transport, local: Address
+    ) -> None:
+        """Take a connection that has to prove who it is, on the port for SBCs and other sites."""
+        self.admit(sock, source, transport, local, mutual=True)
+
+    def admit(
+        self,
+        sock: socket.socket,
+        source: Address,
+        transport: Transport,
+        local: Address,
+        mutual: bool = False,
     ) -> None:
         """Take an accepted connection, or close it when there are too many."""
         here = self._sources.get(source[0], 0)
@@ -188,6 +216,7 @@ class Streams:
         flow = Flow(transport, local, source, next(self._numbers))
         if transport == "TLS":
             connection = self._hold(sock, flow, State.NEWCOMER)
+            connection.mutual = mutual
             self._newcomers.register(sock.fileno(), select.EPOLLIN)
             self.owe(connection, self._settings.handshake_timeout)
         else:
@@ -230,13 +259,30 @@ class Streams:
                 continue
             self._newcomers.unregister(descriptor)
             self._served.register(descriptor, select.EPOLLIN)
-            if self.server is None:
+            server = self._server(connection)
+            if server is None:
                 self.cut(connection, "refused_tls")
             else:
                 self._unfinished += 1
-                connection.secure(TlsSession(self.server))
+                connection.secure(TlsSession(server))
                 connection.read(now)
         self.inbox.settled()
+
+    def _server(self, connection: Connection) -> ssl.SSLContext | None:
+        if connection.mutual:
+            return self._trunk.server if self._trunk is not None else None
+        return self.server
+
+    def prove(self, connection: Connection, session: TlsSession) -> bool:
+        """Learn who is at the other end; False: nobody that we trust, and the reason is kept."""
+        expected = connection.flow.identity
+        try:
+            name = self._trunk.identify(session, expected) if self._trunk is not None else ""
+        except Untrusted as error:
+            connection.trouble = str(error)
+            return False
+        connection.flow = connection.flow._replace(identity=expected or name)
+        return True
 
     def shaken(self) -> None:
         """Learn that a handshake has come to its end; welcome the next."""
@@ -277,7 +323,10 @@ class Streams:
         if connection.state is State.CLOSED:
             return
         if why not in OURS and connection.state is not State.CLOSING:
-            self._loop.call_soon(self._tell_lost, connection.flow, connection.asked)
+            shaking = connection.state is State.HANDSHAKE and why in ("ended", "lost")
+            words = "the other side broke the TLS handshake off" if shaking else WHY.get(why, why)
+            reason = connection.trouble or words.replace("_", " ")
+            self._loop.call_soon(self._tell_lost, reason, connection.flow, connection.asked)
         if connection.state is State.HANDSHAKE:
             self.shaken()
         self.counts[why] += 1
@@ -298,10 +347,10 @@ class Streams:
         else:
             del self._sources[host]
 
-    def _tell_lost(self, *flows: Flow | None) -> None:
+    def _tell_lost(self, reason: str, *flows: Flow | None) -> None:
         for flow in flows:
             if flow is not None:
-                self.inbox.lost(flow)
+                self.inbox.lost(flow, reason)
         self.inbox.settled()
 
     # Who is overdue.

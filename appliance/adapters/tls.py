@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import os
 import ssl
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,43 +29,47 @@ LIFETIME = datetime.timedelta(days=3652)
 """Ten years: nobody renews certificates in an outage."""
 EARLIEST = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 """A clock that says less is wrong (a first boot without time); the certificate begins here then."""
+_DER = 2
+"""OpenSSL's name for the encoding, `_ssl.ENCODING_DER`."""
 RECORD = 1 << 14
 """Bytes of plain text in the largest record (RFC 8446, 5.1); one read gives one record."""
+
+
+_WORDS = {
+    "TLSV1_ALERT_PROTOCOL_VERSION": "{who} wants another version of TLS",
+    "UNSUPPORTED_PROTOCOL": "{who} speaks only versions of TLS that are not safe",
+    "WRONG_VERSION_NUMBER": "the answer is not TLS",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "{who} refused the handshake",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "{who} wants a certificate from us",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "{who} showed no certificate",
+    "TLSV1_ALERT_UNKNOWN_CA": "{who} does not trust the authority of our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "{who} does not accept our certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "{who} says that our certificate has expired",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "{who} says that our certificate has been revoked",
+}
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """Build what phones are served with; raises LocalError that names the file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _restrict(context)
+    restrict(context)
     # A resumed TLS 1.3 handshake costs us as much as a new one (315 µs), and each ticket 30 µs.
     # TLS 1.2, where resuming saves 190 µs, sends its ticket whatever this says.
     context.num_tickets = 0
-    _load(context, certificate, key)
+    load_certificate(context, certificate, key)
     return context
 
 
-def client_context(ca: Path | None = None) -> ssl.SSLContext:
-    """Build what we connect with: chain and name are checked; None: the system's authorities."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _restrict(context)
-    try:
-        if ca is None:
-            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        else:
-            context.load_verify_locations(ca)
-    except (OSError, ssl.SSLError) as error:
-        raise LocalError(f"certificate authority {ca}: {error}") from error
-    return context
-
-
-def _restrict(context: ssl.SSLContext) -> None:
+def restrict(context: ssl.SSLContext) -> None:
+    """Let a context speak what is safe only."""
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     # A TLS 1.2 peer that renegotiates makes us pay a handshake per record.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
 
 
-def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Have a context show our certificate; raises LocalError that names the file."""
     try:
         # Without a password callback OpenSSL would ask the terminal for an encrypted key's.
         context.load_cert_chain(certificate, key, password=lambda: b"")
@@ -72,6 +78,19 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         raise LocalError(f"{why}; both must be PEM, fit together and the key not encrypted") from (
             error
         )
+
+
+def words_of(error: Exception, who: str) -> str:
+    """Return why a connection failed, in words an admin can act on; `who` is the other side."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or str(error)
+        words = _WORDS.get(reason)
+        return words.format(who=who) if words else reason.replace("_", " ").lower()
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
 
 
 def ensure_certificate(folder: Path, names: list[str]) -> tuple[Path, Path]:
@@ -196,6 +215,19 @@ class TlsSession:
     def take(self) -> bytes:
         """Return octets of the handshake, or an alert, that the peer must get."""
         return self._outgoing.read()
+
+    def certificate(self) -> dict[str, Any] | None:
+        """Return what the peer's certificate says, checked; None: it showed none."""
+        return self._object.getpeercert()
+
+    def verified_chain(self) -> list[bytes]:
+        """Return the peer's certificate and those that vouch for it, as DER, the root last."""
+        # Python before 3.13 has it in its C object only.
+        native = getattr(self._object, "get_verified_chain", None)
+        if native is not None:
+            return list(native())
+        inner = self._object._sslobj  # type: ignore[attr-defined]
+        return [one.public_bytes(_DER) for one in inner.get_verified_chain()]
 
     def farewell(self) -> bytes:
         """Return the record that says nothing more will come."""

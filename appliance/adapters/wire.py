@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import Literal
 
 from appliance.adapters.addresses import machine_addresses
 from appliance.adapters.listener import Listener
+from appliance.adapters.mutual_tls import MutualTls
 from appliance.adapters.stream import Streams
 from appliance.adapters.udp import Datagrams
 from appliance.call.actions import Notice
@@ -19,7 +21,9 @@ REFRESH = 2.0
 """Seconds between two looks at the machine's addresses; a new one is served at most this late."""
 
 Notify = Callable[[Notice], None]
-Place = tuple[Transport, Address]
+Kind = Literal["UDP", "TCP", "TLS", "trunk"]
+"""What is served: a transport for phones, or TLS for SBCs and other sites."""
+Place = tuple[Kind, Address]
 
 
 class SipWire:
@@ -32,14 +36,15 @@ class SipWire:
         notify: Notify,
         settings: Settings,
         server: ssl.SSLContext | None = None,
-        client: ssl.SSLContext | None = None,
+        trunk: MutualTls | None = None,
         limit: int = 65_536,
     ) -> None:
         self._loop = loop
         self._notify = notify
         self._settings = settings
+        self._trunk = trunk
         self._datagrams = Datagrams(loop, inbox, settings.udp_receive_buffer)
-        self._streams = Streams(loop, inbox, settings, server, client, limit)
+        self._streams = Streams(loop, inbox, settings, server, trunk, limit)
         self._served: dict[Place, Listener | Address] = {}
         self._failed: set[Place] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -73,11 +78,12 @@ class SipWire:
         self._streams.server = server
 
     @property
-    def served(self) -> dict[Transport, list[Address]]:
+    def served(self) -> dict[Kind, list[Address]]:
         """Return where each transport is served now."""
-        places: dict[Transport, list[Address]] = {"UDP": [], "TCP": [], "TLS": []}
-        for (transport, _), held in self._served.items():
-            places[transport].append(held.local if isinstance(held, Listener) else held)
+        places: dict[Kind, list[Address]] = {"UDP": [], "TCP": [], "TLS": []}
+        for (kind, _), held in self._served.items():
+            local = held.local if isinstance(held, Listener) else held
+            places.setdefault(kind, []).append(local)
         return places
 
     def statistics(self) -> dict[str, int]:
@@ -112,26 +118,22 @@ class SipWire:
             hosts = settings.addresses or tuple(machine_addresses())
         except OSError:  # The kernel was too busy to say; nothing changes until it does.
             return dict.fromkeys(self._served)
-        ports: tuple[tuple[Transport, int], ...] = (
+        ports: list[tuple[Kind, int]] = [
             ("UDP", settings.sip_port),
             ("TCP", settings.sip_port),
             ("TLS", settings.sips_port),
-        )
+        ]
+        if self._trunk is not None and self._trunk.server is not None:
+            ports.append(("trunk", settings.trunk_port))
         return {(kind, (host, port)): None for host in hosts for kind, port in ports}
 
     def _open(self, place: Place) -> None:
-        transport, address = place
+        kind, address = place
         try:
-            if transport == "UDP":
+            if kind == "UDP":
                 self._served[place] = self._datagrams.open(address)
             else:
-                self._served[place] = Listener(
-                    self._loop,
-                    transport,
-                    address,
-                    self._settings.listen_backlog,
-                    self._streams.admit,
-                )
+                self._served[place] = self._listen(kind, address)
         except OSError as error:
             if place not in self._failed:
                 self._failed.add(place)
@@ -140,6 +142,12 @@ class SipWire:
         if place in self._failed:
             self._failed.discard(place)
             self._say("info", f"{_name(place)} is served now")
+
+    def _listen(self, kind: Kind, address: Address) -> Listener:
+        outside, backlog = kind == "trunk", self._settings.listen_backlog
+        admit = self._streams.admit_outsider if outside else self._streams.admit
+        transport: Transport = "TCP" if kind == "TCP" else "TLS"
+        return Listener(self._loop, transport, address, backlog, admit)
 
     def _close(self, place: Place) -> None:
         held = self._served.pop(place)

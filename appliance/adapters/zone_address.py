@@ -7,9 +7,9 @@ behind it. So what was found once is used until something newer is found, also a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -17,10 +17,9 @@ import dns.resolver
 import msgspec
 
 from appliance.adapters.addresses import is_numeric
-from appliance.bundle import Zone
 from appliance.errors import Unavailable
 from appliance.files import write_durably
-from appliance.sip.flow import Address
+from appliance.sip.flow import Address, Transport
 
 SERVICES = {"TLS": "_sips._tcp", "TCP": "_sip._tcp", "UDP": "_sip._udp"}
 """RFC 3263, section 4.1."""
@@ -35,6 +34,25 @@ MOST = 8
 Found = tuple[list[Address], float]
 
 
+class Place(Protocol):
+    """What is looked for: a zone, an SBC, another site."""
+
+    @property
+    def host(self) -> str:
+        """SRV name, host name or address."""
+        ...
+
+    @property
+    def port(self) -> int | None:
+        """None: SRV decides."""
+        ...
+
+    @property
+    def transport(self) -> Transport:
+        """By which it is spoken to."""
+        ...
+
+
 class ZoneAddresses:
     """Find zones; `memory` is a file that keeps the last good answers over restarts."""
 
@@ -43,21 +61,24 @@ class ZoneAddresses:
         loop: asyncio.AbstractEventLoop,
         resolver: dns.asyncresolver.Resolver | None = None,
         memory: Path | None = None,
+        ports: Mapping[str, int] = DEFAULT_PORTS,
     ) -> None:
+        """`ports` are by transport, for places that neither name one nor have SRV records."""
         self._loop = loop
+        self._ports = ports
         self._resolver = resolver
         self._memory = memory
         self._known = _remembered(memory)
         self._fresh_until: dict[str, float] = {}
         self._asking: dict[str, asyncio.Task[list[Address]]] = {}
 
-    async def find(self, zone: Zone) -> list[Address]:
+    async def find(self, zone: Place) -> list[Address]:
         """Return a zone's addresses, the preferred first; raises Unavailable when none is known.
 
         An answer that is out of date is used at once and renewed behind the caller's back.
         """
         if is_numeric(zone.host):
-            return [(zone.host, zone.port or DEFAULT_PORTS[zone.transport])]
+            return [(zone.host, zone.port or self._ports[zone.transport])]
         key = f"{zone.transport} {zone.host} {zone.port or ''}"
         known = self._known.get(key)
         if known and self._loop.time() < self._fresh_until.get(key, 0.0):
@@ -73,7 +94,7 @@ class ZoneAddresses:
         for asking in self._asking.values():
             asking.cancel()
 
-    async def _renew(self, key: str, zone: Zone) -> list[Address]:
+    async def _renew(self, key: str, zone: Place) -> list[Address]:
         try:
             addresses, seconds = await self._look_up(zone)
         except (dns.exception.DNSException, OSError) as error:
@@ -89,7 +110,7 @@ class ZoneAddresses:
             self._remember()
         return addresses
 
-    async def _look_up(self, zone: Zone) -> Found:
+    async def _look_up(self, zone: Place) -> Found:
         # A new one reads resolv.conf again: the site's name servers may have changed.
         resolver = self._resolver or dns.asyncresolver.Resolver()
         if zone.port is not None:
@@ -98,7 +119,7 @@ class ZoneAddresses:
             name = f"{SERVICES[zone.transport]}.{zone.host}"
             answer = await resolver.resolve(name, "SRV", search=False, lifetime=PATIENCE)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return await _addresses(resolver, zone.host, DEFAULT_PORTS[zone.transport])
+            return await _addresses(resolver, zone.host, self._ports[zone.transport])
         servers = sorted(answer, key=lambda record: (record.priority, -record.weight))[:MOST]
         found, seconds = await _together(
             [_addresses(resolver, str(server.target), server.port) for server in servers]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, cast
 
 from appliance.adapters.addresses import family_of, open_datagram, open_stream
-from appliance.adapters.tls import CIPHERS
+from appliance.adapters.tls import CIPHERS, words_of
 from appliance.bundle import Zone
 from appliance.sip.flow import Address, host_port
 from appliance.sip.framing import StreamFramer
@@ -22,13 +22,7 @@ STAGGER = 0.3
 """Seconds before the next address is tried beside one that does not connect (RFC 8305: 0.25)."""
 _RECEIVE_BUFFER = 1 << 16
 
-_TLS_WORDS = {
-    "TLSV1_ALERT_PROTOCOL_VERSION": "the zone wants another version of TLS",
-    "UNSUPPORTED_PROTOCOL": "the zone speaks only versions of TLS that are not safe",
-    "WRONG_VERSION_NUMBER": "the answer is not TLS",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the zone refused the handshake",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the zone wants a certificate from us",
-}
+ZONE = "the zone"
 
 
 class Failed(Exception):
@@ -117,7 +111,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def error_received(self, error: Exception) -> None:
         """Keep what ICMP said; datagrams on their way may still arrive."""
-        self._listener.troubled(Failed("sip", _words(error)))
+        self._listener.troubled(Failed("sip", words_of(error, ZONE)))
 
 
 class DatagramChannel:
@@ -215,7 +209,7 @@ async def open_stream_channel(
     try:
         sock = open_stream(address, "")
     except OSError as error:
-        raise Failed("tcp", f"{host_port(address)}: {_words(error)}") from error
+        raise Failed("tcp", f"{host_port(address)}: {words_of(error, ZONE)}") from error
     try:
         await _connected(loop, sock)
         if tls is None:
@@ -223,7 +217,7 @@ async def open_stream_channel(
             return channel
     except OSError as error:
         sock.close()
-        raise Failed("tcp", f"{host_port(address)}: {_words(error)}") from error
+        raise Failed("tcp", f"{host_port(address)}: {words_of(error, ZONE)}") from error
     except asyncio.CancelledError:
         sock.close()
         raise
@@ -262,7 +256,7 @@ async def open_datagrams(addresses: list[Address], listener: Listener) -> Datagr
             sock = open_datagram((any_address, 0), _RECEIVE_BUFFER)
             sock.connect(address)
         except OSError as error:
-            failure = Failed("sip", f"{host_port(address)}: {_words(error)}")
+            failure = Failed("sip", f"{host_port(address)}: {words_of(error, ZONE)}")
             continue
         transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(listener), sock=sock)
         transports.append(transport)
@@ -272,26 +266,14 @@ async def open_datagrams(addresses: list[Address], listener: Listener) -> Datagr
 
 
 def _tls_failure(error: OSError, address: Address) -> Failed:
-    place = host_port(address)
+    place, words = host_port(address), words_of(error, ZONE)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Failed("certificate", f"{place}: {error.verify_message}")
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or str(error)
-        words = _TLS_WORDS.get(reason, reason.replace("_", " ").lower())
-        return Failed("tls", f"{place}: {words}")
-    return Failed("tls", f"{place}: {_words(error)} during the handshake")
+        return Failed("certificate", f"{place}: {words}")
+    during = "" if isinstance(error, ssl.SSLError) else " during the handshake"
+    return Failed("tls", f"{place}: {words}{during}")
 
 
 def _end(error: Exception | None) -> Failed:
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or str(error)
-        return Failed("tls", _TLS_WORDS.get(reason, reason.replace("_", " ").lower()))
     if error is None:
         return Failed("tcp", "the zone closed the connection")
-    return Failed("tcp", _words(error))
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    return str(error) or type(error).__name__
+    return Failed("tls" if isinstance(error, ssl.SSLError) else "tcp", words_of(error, ZONE))

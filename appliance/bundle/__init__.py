@@ -22,13 +22,9 @@ from appliance.bundle.parts import (
     LdapAccount,
     Location,
     Monitoring,
-    NumberPlan,
     Opening,
-    Peer,
     Policies,
     Prompt,
-    RouteGroup,
-    Sbc,
     Site,
     SpecialDay,
     User,
@@ -37,19 +33,32 @@ from appliance.bundle.parts import (
 )
 from appliance.bundle.problem import BundleError, Problem
 from appliance.bundle.reader import BUNDLE_LIMIT, decode
+from appliance.bundle.trunk_parts import (
+    CallLimits,
+    DialRule,
+    HeaderRule,
+    NumberPlan,
+    Peer,
+    RouteGroup,
+    Sbc,
+    TrunkNumber,
+)
 from appliance.bundle.values import SrtpPolicy
 
 __all__ = [
     "BUNDLE_LIMIT",
     "Bundle",
     "BundleError",
+    "CallLimits",
     "Contact",
     "Credential",
     "Device",
+    "DialRule",
     "DscpQueue",
     "FeatureCodes",
     "Forwarding",
     "Group",
+    "HeaderRule",
     "Hours",
     "Ldap",
     "LdapAccount",
@@ -66,6 +75,7 @@ __all__ = [
     "Site",
     "SpecialDay",
     "SrtpPolicy",
+    "TrunkNumber",
     "User",
     "Window",
     "Zone",

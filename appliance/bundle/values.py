@@ -134,6 +134,17 @@ Beginning = Annotated[
         description="the beginning of the numbers to refuse, like +1900",
     ),
 ]
+DialledPart = Annotated[
+    str,
+    Meta(pattern=r"^\+?[0-9*#]{0,15}" + _END, description="digits to write instead, like +49"),
+]
+HeaderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}" + _END,
+        description="the name of a header, like X-Account",
+    ),
+]
 Language = Annotated[
     str,
     Meta(

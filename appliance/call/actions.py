@@ -10,7 +10,7 @@ import msgspec
 
 from appliance.bundle import Zone
 from appliance.call.record import CallRecord
-from appliance.sip.flow import Flow
+from appliance.sip.flow import Flow, Transport
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -178,6 +178,33 @@ class ProbeZone(msgspec.Struct, frozen=True):
     timeout: float
 
 
+class LocateGateway(msgspec.Struct, frozen=True):
+    """Find where an SBC or another site is, and report `GatewayLocated` soon."""
+
+    key: str
+    host: str
+    port: int | None
+    """None: SRV decides, else 5061 for TLS and 5060 for TCP and UDP."""
+    transport: Transport
+
+
+class TrustGateways(msgspec.Struct, frozen=True):
+    """Trust exactly these certificates' names on connections out of the site, from now on."""
+
+    trusts: tuple[Trust, ...]
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """Whom a name out of the site is believed by (RFC 5922)."""
+
+    name: str
+    """The name that the certificate has to carry, and `Flow.identity` where it does."""
+    ca: str
+    """PEM of its authority; empty: the system's."""
+    crl: str = ""
+    """PEM of revocation lists of that authority."""
+
+
 class Notice(msgspec.Struct, frozen=True):
     """Tell the admins something: journal now, alarms later."""
 
@@ -201,5 +228,7 @@ Action = (
     | SaveRecord
     | SaveMode
     | ProbeZone
+    | LocateGateway
+    | TrustGateways
     | Notice
 )

@@ -170,9 +170,9 @@ class Attempt:
         """Return what a phone is offered for the client; empty: it has to make the offer."""
         if self.terminal and self.terminal.told and not self.talks:
             return self.terminal.offer_to(branch)
-        if self.offer is None:
-            return b""
         side = opposite(self.side)
+        if self.offer is None:
+            return self.media.offer_early(branch, side)
         return self.media.offer(self.offer, self.client, branch, side, self.lines)
 
     def take_answer(self, branch: Branch, response: Response) -> bytes:
@@ -189,7 +189,7 @@ class Attempt:
         if self.terminal and self.terminal.told:
             return self.terminal.joined_by(branch, session)
         if self.offer is None:
-            body = self.media.offer(session, branch, self.client, self.side)
+            body = self.media.offer_onward(session, branch, self.client, self.side)
         else:
             body = self.media.answer(session, branch, self.client, self.side, self.offer)
         branch.heard = session

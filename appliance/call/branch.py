@@ -12,10 +12,11 @@ from appliance.call.diversion import told_of
 from appliance.call.leg import SDP, Leg, LegOwner
 from appliance.call.over import OVER
 from appliance.call.steps import Diverted, Target
+from appliance.errors import RemoteError
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog
 from appliance.sip.matching import ClientTransaction
 from appliance.sip.message import Request, Response
-from appliance.sip.values import RAck
+from appliance.sip.values import RAck, RetryAfter
 
 NO_SUCH_MEDIA = (415, 488, 606)
 """Answers to an INVITE that may mean the profile: phones that only do SRTP, or never."""
@@ -71,12 +72,18 @@ class Branch(Leg):
         invitation: Invitation,
         attempt: BranchOwner = OVER,
     ) -> None:
-        super().__init__(context, owner, target.flow, target.extension)
+        super().__init__(context, owner, target.flow, target.extension, target.line)
         self.target = target
         self.srtp = target.srtp or self.srtp
         self.attempt = attempt
         self.alive = True
         """Whether it may still answer."""
+        self.heard_of = False
+        """Whether it has said anything at all, be it 100."""
+        self.rang = False
+        """Whether it has said more than 100: somebody may have been rung there."""
+        self.retry_after = 0
+        """Seconds for which it does not want to be asked again, as its refusal said."""
         self._invitation = invitation
         self._early: dict[str, Dialog] = {}
         self._rseq: dict[str, int] = {}
@@ -125,6 +132,7 @@ class Branch(Leg):
             return
         self._cancelled = True
         self.alive = False
+        self.context.lines.leave(self)
         tx, self._tx = self._tx, None
         if tx is not None:
             tx.cancel(now, [("Reason", reason)] if reason else [])
@@ -137,6 +145,7 @@ class Branch(Leg):
 
     def response(self, tx: ClientTransaction, response: Response, now: float) -> None:
         """Take a response of the phone."""
+        self.heard_of = True
         if response.status < 200:
             self._provisional(response, now)
         elif response.status < 300:
@@ -144,6 +153,7 @@ class Branch(Leg):
         elif self._timer_too_short(response, now) or self._refuses_profile(response, now):
             return
         else:
+            self.retry_after = _retry_after(response)
             self._over(response.status, now)
 
     def failed(self, tx: ClientTransaction, status: int, now: float) -> None:
@@ -154,6 +164,7 @@ class Branch(Leg):
         tag = response.to.tag
         if response.status == 100 or not tag or self._cancelled:
             return
+        self.rang = True
         self.learn(response)
         if tag not in self._early:
             self._early[tag] = self._new_dialog(response)
@@ -234,3 +245,11 @@ class Branch(Leg):
         if self._request is None:
             raise AssertionError("a response before the INVITE")
         return uac_dialog(self._request, response)
+
+
+def _retry_after(response: Response) -> int:
+    text = response.first("Retry-After")
+    try:
+        return RetryAfter.parse(text).seconds if text else 0
+    except RemoteError:
+        return 0

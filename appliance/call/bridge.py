@@ -14,6 +14,7 @@ from appliance.call.leg import GONE, SDP, Headers, Leg
 from appliance.call.media import CallMedia, parse_offer
 from appliance.call.relays import CALLEE, CALLER
 from appliance.errors import RemoteError, Unavailable
+from appliance.sdp.offer_answer import check_answer
 from appliance.sdp.session import Session
 from appliance.sip.digit import digit_of
 from appliance.sip.matching import ServerTransaction
@@ -74,6 +75,20 @@ class Bridge:
 
         offering.awaits = response.cseq.number
         offered_to.on_ack = acknowledged
+
+    def await_answer(self, caller: Leg) -> None:
+        """Join a caller that left the offer to us when its ACK has brought the answer."""
+
+        def acknowledged(answer: bytes, now: float) -> None:
+            try:
+                if caller.told is None or not answer:
+                    raise RemoteError(488, "the ACK brought no answer to our offer")
+                caller.heard = check_answer(caller.told, Session.parse(answer))
+                self._media.connect(self._caller, self._callee)
+            except (RemoteError, Unavailable) as error:
+                self._call.lapsed(caller, str(error), now)
+
+        caller.on_ack = acknowledged
 
     def _other(self, leg: Leg) -> Leg:
         return self._callee if leg is self._caller else self._caller

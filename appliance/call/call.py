@@ -58,7 +58,7 @@ class Call:
         self.context = context
         self._over = over
         self.id = record.id
-        self.caller = Caller(context, self, flow, party.extension, invite, dialog)
+        self.caller = Caller(context, self, flow, party, invite, dialog)
         self.party = party
         self.state = CallState.RINGING
         self.legs: list[Leg | None] = [self.caller, None]
@@ -133,6 +133,9 @@ class Call:
         if self.attempt.has_offer:
             branch.acknowledge(response, now)
             self.media.connect(self.caller, branch)
+        elif branch.line is not None:
+            branch.acknowledge(response, now)
+            bridge.await_answer(self.caller)
         else:
             bridge.answer_in_ack(self.caller, branch, response)
         if self.caller.answering:
@@ -303,7 +306,7 @@ class Call:
             self.end("system", reason, now, status)
             return
         headers = list(headers or ())
-        if reason:
+        if reason and (self.caller.line is None or status == 488):
             headers.append(("Warning", f'399 holdfast "{ascii_text(reason)}"'))
         self.draft.step(f"answer {status}" + (f": {reason}" if reason else ""), to=(CALLER_LEG,))
         self._finish("system", reason, status, now)

@@ -6,6 +6,7 @@ from math import inf
 
 from appliance.call.context import CallContext
 from appliance.call.leg import SDP, Headers, Leg, LegOwner
+from appliance.call.party import Party
 from appliance.call.saved import head_of
 from appliance.errors import RemoteError
 from appliance.sip.dialog import Dialog, DialogState, uas_dialog
@@ -26,12 +27,12 @@ class Caller(Leg):
         context: CallContext,
         owner: LegOwner,
         flow: Flow,
-        extension: str,
+        party: Party,
         invite: ServerTransaction,
         dialog: Dialog | None = None,
     ) -> None:
         """Begin to answer `invite`; with a `dialog`, go on where an earlier process has done so."""
-        super().__init__(context, owner, flow, extension)
+        super().__init__(context, owner, flow, party.extension, party.line)
         request = invite.request
         self.invite = invite
         self.invited = invite if dialog is None else None

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from appliance.bundle import Policies
 from appliance.call.actions import Action
+from appliance.call.line import Lines
 from appliance.call.party import Party
 from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
@@ -76,6 +77,8 @@ class CallContext:
     """Where phones are whose connection has ended."""
     exchange: Exchange
     """Who finds the way for calls that are handed on."""
+    lines: Lines = field(default_factory=Lines)
+    """Which legs lead out of the site, and on which line."""
     legs: Dialogs[InDialog] = field(default_factory=Dialogs)
     """Every dialog of every leg: where in-dialog requests find their call."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from appliance.call.record import MediaCounters
+from appliance.sip.flow import Address
 
 
 class ZoneAnswer(msgspec.Struct, frozen=True):
@@ -19,6 +20,16 @@ class ZoneAnswer(msgspec.Struct, frozen=True):
     """`dns`, `tcp`, `tls`, `certificate`, `sip` or empty."""
     rtt: float | None = None
     """Seconds from sending OPTIONS to its final answer."""
+
+
+class GatewayLocated(msgspec.Struct, frozen=True):
+    """The outcome of one `LocateGateway`."""
+
+    key: str
+    ways: tuple[tuple[Address, str], ...] = ()
+    """Its addresses, the preferred first, each with our own address on the way there."""
+    failure: str = ""
+    """Why there are none, in words."""
 
 
 class RelayEnded(msgspec.Struct, frozen=True):

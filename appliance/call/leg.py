@@ -9,6 +9,7 @@ from zlib import crc32
 from appliance.bundle import SrtpPolicy
 from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
+from appliance.call.line import Line
 from appliance.call.over import OVER
 from appliance.call.reach import is_gone
 from appliance.call.session_timer import SessionTimer
@@ -47,16 +48,25 @@ class LegOwner(Protocol):
 class Leg:
     """One party's dialog with us; both sides of an answered call are alike."""
 
-    def __init__(self, context: CallContext, owner: LegOwner, flow: Flow, extension: str) -> None:
+    def __init__(
+        self,
+        context: CallContext,
+        owner: LegOwner,
+        flow: Flow,
+        extension: str,
+        line: Line | None = None,
+    ) -> None:
         self.context = context
         self.owner = owner
         self.flow = flow
         """Where the next request goes; follows the phone when it comes on a new connection."""
         self.extension = extension
+        self.line = line
+        """The way out of the site that this leg uses; None: it is a phone here."""
         self.dialog: Dialog | None = None
         self.session_id = number_of(context.identifiers.token())
         """Session id in the o= line of every SDP we send on this leg (RFC 8866, 5.2)."""
-        self.srtp: SrtpPolicy = context.policies.srtp
+        self.srtp: SrtpPolicy = line.srtp if line is not None else context.policies.srtp
         """Whether this leg has to be, may be or must not be SRTP; the other leg's may differ."""
         self.asked_for_srtp: bool | None = None
         """What a phone is asked for that refused the other profile; None: whatever fits best."""
@@ -96,6 +106,7 @@ class Leg:
         self._unacknowledged: Retransmission | None = None
         self.referrals = 0
         """How many REFERs have come in this dialog."""
+        context.lines.join(self)
 
     @property
     def busy(self) -> bool:
@@ -138,6 +149,7 @@ class Leg:
         self.timer.close()
         self._stop_retransmitting()
         self.context.reach.leave(self)
+        self.context.lines.leave(self)
         if self.dialog is not None:
             self.context.legs.remove(self.dialog)
 

@@ -11,6 +11,8 @@ from appliance.call.actions import DropRelay, PutRelay, Relay, RelaySide, Sound
 from appliance.call.codecs import PLAYABLE, codecs_of, playable
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
+from appliance.call.line import passable, shown
+from appliance.call.own_media import own_offer
 from appliance.call.relays import CALLEE, CALLER, moved, protection_of, with_us
 from appliance.call.saved import SavedMedia
 from appliance.call.security import answered, keys_of, offered
@@ -27,6 +29,7 @@ from appliance.sdp.offer_answer import (
     turned,
     versioned,
 )
+from appliance.sdp.protection import without_keys
 from appliance.sdp.session import Direction, Media, Origin, Session
 
 MUSIC = Sound("music", loop=True)
@@ -80,11 +83,30 @@ class CallMedia:
             lines = check_offer(offer, offering.srtp, offering.heard)
         media = list(offer.media)
         for index in lines:
-            line = offered(media[index], to, index)
+            line = offered(passable(media[index], offering.line, to.line), to, index)
             if self._has_music(offer, line):
                 line = turned(line, "sendonly")
             media[index] = line
         return self.tell(replace(offer, media=tuple(media)), lines, to, side)
+
+    def offer_early(self, to: Leg, side: int) -> bytes:
+        """Return our own offer to a leg outside (E2), for a caller without one; else nothing."""
+        if to.line is None:
+            return b""
+        session = own_offer()
+        media = [offered(passable(line, None, to.line), to, 0) for line in session.media]
+        return self.tell(replace(session, media=tuple(media)), (0,), to, side)
+
+    def offer_onward(self, answer: Session, answering: Leg, to: Leg, side: int) -> bytes:
+        """Return what a callee has said as the offer to a caller, `to`, that made none.
+
+        It is an answer where `offer_early` made an offer; then `to` gets keys of our own.
+        """
+        if answering.line is None or answering.told is None:
+            return self.offer(answer, answering, to, side)
+        checked = check_answer(answering.told, answer)
+        media = tuple([without_keys(line) for line in checked.media])
+        return self.offer(replace(checked, media=media), answering, to, side)
 
     def answer(self, answer: Session, answering: Leg, to: Leg, side: int, offer: Session) -> bytes:
         """Return the SDP that passes `answering`'s answer on to `to`, whose offer it answers.
@@ -272,7 +294,8 @@ class CallMedia:
         ports = self._take(side, len(session.media))
         local = {index: (address, ports[index]) for index in lines}
         origin = Origin(leg.session_id, 1)
-        leg.told = versioned(relayed(session, local, origin), leg.told)
+        described = shown(relayed(session, local, origin), leg.line)
+        leg.told = versioned(described, leg.told)
         return leg.told.encode()
 
     def _take(self, side: int, count: int) -> list[int]:

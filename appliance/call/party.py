@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from appliance.call.line import Line
 from appliance.call.wording import quoted
 
 
@@ -14,6 +15,8 @@ class Party(msgspec.Struct, frozen=True):
     name: str
     uri: str
     """Address of record, `sip:1001@example.com`."""
+    line: Line | None = None
+    """The line on which the call came from outside; None: from a phone here."""
 
     @property
     def shown(self) -> str:

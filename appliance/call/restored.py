@@ -92,11 +92,13 @@ def _resume(
         raise AssertionError("only a call between two phones goes on")
     request = read_head(saved.invite, saved.flow)
     invite = context.transactions.resume(request, saved.flow, now)
-    party = Party(record.caller, record.caller_name, f"sip:{record.caller}@{context.domain}")
+    uri = f"sip:{record.caller}@{context.domain}"
+    party = Party(record.caller, record.caller_name, uri, caller.line)
     call = Call(context, invite, caller.flow.gone, party, record, over, caller.dialog)
     call.caller.extension = caller.extension
     invitation = Invitation(callee.dialog.call_id, "", "", 70, early_reliable=False)
-    target = Target(callee.dialog.remote_target, callee.flow.gone, callee.extension)
+    at = callee.dialog.remote_target
+    target = Target(at, callee.flow.gone, callee.extension, line=callee.line)
     branch = Branch(context, call, target, invitation)
     branch.alive = False
     branch.establish(callee.dialog)

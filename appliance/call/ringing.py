@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from appliance.call.branch import Branch, BranchOwner, Invitation
 from appliance.call.context import CallContext
 from appliance.call.leg import LegOwner
 from appliance.call.party import Party
 from appliance.call.record import LEGS, RecordDraft
 from appliance.call.security import other_profile
-from appliance.call.steps import Outcome, Ring
+from appliance.call.steps import Outcome, Ring, Target
 from appliance.call.wording import better, word_of
 from appliance.errors import RemoteError, Unavailable
 from appliance.sip.timers import Timer
@@ -54,6 +56,7 @@ class Ringing:
         self._step = step
         self._best = 480
         self._timer: Timer | None = None
+        self._hurry: Timer | None = None
         self.branches: list[Branch] = []
 
     def start(self, now: float) -> None:
@@ -63,6 +66,8 @@ class Ringing:
         text = f"ring {', '.join(rung)}: {len(step.targets)} phones, {step.timeout:g} s"
         call.draft.step(text, to=rung)
         self._timer = call.context.timers.arm(now + step.timeout, self._nobody_answered)
+        if step.patience:
+            self._hurry = call.context.timers.arm(now + step.patience, self._nobody_there)
         invitation = Invitation(
             call_id=call.context.identifiers.token(),
             caller=call.party.shown,
@@ -73,7 +78,8 @@ class Ringing:
             headers=call.headers,
         )
         self.branches = [
-            Branch(call.context, call.legs, target, invitation, call) for target in step.targets
+            Branch(call.context, call.legs, target, _shown(invitation, target), call)
+            for target in step.targets
         ]
         for branch in self.branches:
             try:
@@ -92,9 +98,10 @@ class Ringing:
 
     def stop(self, now: float, reason: str = "", but: Branch | None = None) -> None:
         """Cancel every phone that still rings, but one."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._hurry):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._hurry = None
         for branch in self.branches:
             if branch is not but:
                 branch.cancel(now, reason)
@@ -106,12 +113,16 @@ class Ringing:
         if len(self.branches) <= LEGS:
             said = word_of(status).replace("_", " ")
             self._call.draft.step(f"{branch.extension}: {said} ({status})", branch.extension)
-        self._best = better(self._best, status)
+        # Of a line the plan wants to know exactly: what it says decides whether the next is tried.
+        self._best = status if branch.line is not None else better(self._best, status)
         for_itself = self._step.each and len(self.branches) > 1
         all_over = status >= 600 and not for_itself
         if all_over or not any(other.alive for other in self.branches):
             self.stop(now)
-            self._call.resume(Outcome(word_of(self._best), self._best, now), now)
+            said = word_of(self._best)
+            rang, retry = branch.rang, branch.retry_after
+            outcome = Outcome(said, self._best, now, rang=rang, retry_after=retry)
+            self._call.resume(outcome, now)
 
     def refused_profile(self, branch: Branch, status: int) -> bytes:
         """Return the offer with SRTP in place of RTP, or the reverse; empty: that is no use."""
@@ -132,3 +143,24 @@ class Ringing:
     def _nobody_answered(self, now: float) -> None:
         self.stop(now)
         self._call.resume(Outcome("no_answer", 480, now), now)
+
+    def _nobody_there(self, now: float) -> None:
+        self._hurry = None
+        if not any(branch.heard_of for branch in self.branches):
+            self.stop(now)
+            self._call.resume(Outcome("unavailable", 408, now), now)
+
+
+def _shown(invitation: Invitation, target: Target) -> Invitation:
+    """Return the invitation as a target is to see it; outside, nothing of the inside shows."""
+    shown = target.shown
+    if shown is None:
+        return invitation
+    return replace(
+        invitation,
+        caller=shown.caller,
+        callee=shown.callee,
+        headers=shown.headers,
+        diverted=(),
+        early_reliable=True,
+    )

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.bundle import SrtpPolicy
 from appliance.call.actions import Relay
+from appliance.call.line import Line
 from appliance.call.record import CallRecord
 from appliance.call.session_timer import TimerState
 from appliance.errors import RemoteError
@@ -73,6 +74,7 @@ class SavedLeg(msgspec.Struct, frozen=True, array_like=True):
     srtp: SrtpPolicy = "preferred"
     asked_for_srtp: bool | None = None
     keys: dict[str, bytes] = {}
+    line: Line | None = None
 
 
 class SavedMedia(msgspec.Struct, frozen=True, array_like=True):

@@ -86,6 +86,7 @@ def _leg(leg: Leg, began: ServerTransaction) -> SavedLeg:
         leg.srtp,
         leg.asked_for_srtp,
         leg.keys,
+        leg.line,
     )
 
 

@@ -12,7 +12,19 @@ from typing import Literal
 import msgspec
 
 from appliance.bundle import SrtpPolicy
+from appliance.call.line import Line
 from appliance.sip.flow import Flow
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What an INVITE that leaves the site shows, instead of what a phone here is shown."""
+
+    caller: str
+    """From without tag."""
+    callee: str
+    """To."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What else it carries, e.g. P-Asserted-Identity."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -26,6 +38,10 @@ class Target(msgspec.Struct, frozen=True):
     """Whose phone it is, for the record."""
     srtp: SrtpPolicy | None = None
     """Whether this leg has to be SRTP, may be, or must not; None: as the site's policy has it."""
+    line: Line | None = None
+    """The way out of the site, for what is no phone here."""
+    shown: Shown | None = None
+    """None: the caller and the callee as the site knows them."""
 
 
 class Diverted(msgspec.Struct, frozen=True):
@@ -48,6 +64,8 @@ class Ring(msgspec.Struct, frozen=True):
     """Let a phone that declines (6xx) speak for itself only: the others ring on."""
     diverted: tuple[Diverted, ...] = ()
     """Every forwarding before, the first one first; `path.follow` writes it."""
+    patience: float = 0.0
+    """Seconds in which somebody has to say anything, be it 100; 0: as long as SIP waits."""
 
 
 class Play(msgspec.Struct, frozen=True):
@@ -127,6 +145,10 @@ class Outcome(msgspec.Struct, frozen=True):
     """When, in monotonic seconds."""
     keys: str = ""
     """What the caller pressed, for `Collect`."""
+    rang: bool = False
+    """Whether whoever was rung last had begun to ring."""
+    retry_after: int = 0
+    """Seconds for which whoever was rung last does not want to be asked again."""
 
 
 Plan = Generator[Step, Outcome, None]

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from appliance.bundle import Bundle, Group, User, decode
 from appliance.bundle.rules.ways import dead_ends
+from appliance.call.outside import Nothing
 from appliance.call.steps import Target
 from appliance.cli.bundle import check_file, print_problems
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
@@ -143,6 +144,7 @@ def _test(arguments: argparse.Namespace) -> int:
         trial,
         _groups(bundle, trial),
         Forwardings(lambda action: None),
+        Nothing(),
         lambda now: now,
         lambda action: None,
     )

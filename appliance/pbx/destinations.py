@@ -7,6 +7,7 @@ from typing import Protocol
 
 from appliance.bundle import Bundle, Group, User
 from appliance.call.actions import Action, Notice
+from appliance.call.outside import Leaving, Outside
 from appliance.call.path import follow
 from appliance.call.steps import Diverted, Plan, Reject, Target
 from appliance.pbx import user as user_destination
@@ -51,6 +52,7 @@ class Destinations:
         phones: Phones,
         groups: GroupPlans,
         forwardings: Forwardings,
+        outside: Outside,
         wall: Callable[[float], float],
         emit: Callable[[Action], None],
     ) -> None:
@@ -61,6 +63,7 @@ class Destinations:
         self._forwardings = forwardings
         self._features = Features(dialplan, forwardings)
         self._users = {user.extension: user for user in bundle.users}
+        self._outside = outside
         self._wall = wall
         self._emit = emit
 
@@ -72,11 +75,11 @@ class Destinations:
             if isinstance(destination, ToFeature):
                 return rejected(Reject(404, f"{dialled[:40]} is a code, and nobody's extension"))
             if not way:
-                return self._one(caller, caller, destination, flow, now)
+                return self._one(caller, caller, destination, flow, now, dialled)
             if isinstance(destination, Emergency):
                 return rejected(Reject(403, "no call is forwarded to an emergency number"))
             payer = self._users.get(way[-1].extension, caller)
-            return self._one(caller, payer, destination, flow, now)
+            return self._one(caller, payer, destination, flow, now, dialled)
 
         destination = self._dialplan.find(dialled)
         if isinstance(destination, ToFeature) and caller.extension in self._users:
@@ -84,7 +87,13 @@ class Destinations:
         return follow(resolve(dialled, now, ()), resolve, now)
 
     def _one(
-        self, caller: User, payer: User, destination: Destination, flow: Flow | None, now: float
+        self,
+        caller: User,
+        payer: User,
+        destination: Destination,
+        flow: Flow | None,
+        now: float,
+        dialled: str,
     ) -> Plan:
         """Return the plan of one destination; `payer` is who must be allowed to call it."""
         if isinstance(destination, ToUser):
@@ -92,6 +101,10 @@ class Destinations:
         if isinstance(destination, ToGroup):
             return self._groups.plan(destination.group, self._wall(now))
         if isinstance(destination, Nowhere):
+            leaving = Leaving(dialled=dialled, caller=caller, payer=payer)
+            outside = self._outside.plan(leaving, now) if dialled else None
+            if outside is not None:
+                return outside
             return rejected(Reject(destination.status, destination.reason))
         if isinstance(destination, ToFeature):
             raise AssertionError("a code leads nowhere else")

@@ -11,6 +11,8 @@ from appliance.call.call import Call
 from appliance.call.context import CallContext, InDialog
 from appliance.call.ending import dismiss
 from appliance.call.events import Heard, RelayEnded, RelayFailed, RelaySilent
+from appliance.call.line import Lines
+from appliance.call.outside import Arrival, Outside
 from appliance.call.party import Party
 from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
@@ -67,6 +69,8 @@ class Switchboard:
         emit: Emit,
         wall: Callable[[float], float],
         media_ports: tuple[int, int],
+        outside: Outside,
+        lines: Lines,
     ) -> None:
         self.site: Site | None = None
         self.reach = Reach(timers, self._find_phone)
@@ -78,6 +82,8 @@ class Switchboard:
         self._ringing: dict[ServerTransaction, Call] = {}
         self._callers: dict[Flow, dict[str, Call]] = {}
         """The ringing calls of each stream connection: 10,000 of them may end at once."""
+        self._outside = outside
+        self._lines = lines
         self._timers = timers
         self._transactions = transactions
         self._identifiers = identifiers
@@ -106,6 +112,7 @@ class Switchboard:
             self.presence,
             groups,
             self.forwardings,
+            self._outside,
             self._wall,
             self._emit,
         )
@@ -121,6 +128,7 @@ class Switchboard:
             site=bundle.site.id,
             reach=self.reach,
             exchange=Exchange(site.directory, self._destinations, bundle.site.domain),
+            lines=self._lines,
             legs=legs,
         )
         self._authentication = Authentication(
@@ -165,6 +173,8 @@ class Switchboard:
     def _find_phone(self, extension: str, flow: Flow, target: str) -> Flow | None:
         if self.site is None:
             return None
+        if (outside := self._outside.anew(flow)) is not None:
+            return outside
         return flow_of(self.location, self.site.directory, extension, flow, target)
 
     def mode_changed(self, mode: Mode, now: float) -> None:
@@ -188,6 +198,8 @@ class Switchboard:
             return
         if self._transactions.seen(request, flow, now):
             return
+        if method == "REGISTER" and self._outside.knows(flow):
+            raise RemoteError(405, "nobody outside registers here")
         if method == "REGISTER":
             self._register(request, flow, now)
         elif method == "CANCEL":
@@ -309,15 +321,16 @@ class Switchboard:
             raise RemoteError(415, "the body of an INVITE has to be application/sdp")
         if self._transactions.merged(request):
             raise RemoteError(482, "the same request came on another way")
-        caller = self._authentication.check(request, flow, now)
-        if isinstance(caller, Response):
-            self._send(request, flow, caller)
+        called = self._called(request, flow, now)
+        if isinstance(called, Response):
+            self._send(request, flow, called)
             return
         tx = self._transactions.receive_request(request, flow, now)
         if tx is None:
             return
-        dialled = request.request_uri.user or ""
-        party = Party(caller.extension, caller.name, f"sip:{caller.extension}@{context.domain}")
+        caller, dialled = called.caller, called.dialled
+        uri = f"sip:{caller.extension}@{context.domain}"
+        party = Party(caller.extension, caller.name, uri, called.line)
         name, mode = context.identifiers.token(), site.survival.mode
         started = context.wall(now)
         record = begun(name, context.site, mode, party.extension, party.name, dialled, started)
@@ -329,6 +342,17 @@ class Switchboard:
         self.presence.changed(call)
         plan = self._refusal(request, site) or self._plan(caller, dialled, flow, now)
         call.start(plan, now)
+
+    def _called(self, request: Request, flow: Flow, now: float) -> Arrival | Response:
+        """Return who calls whom: by certificate or address from outside, else by digest."""
+        if self._outside.knows(flow):
+            return self._outside.arrival(request, flow)
+        if self._authentication is None:
+            raise AssertionError("there is no call before there is a site")
+        caller = self._authentication.check(request, flow, now)
+        if isinstance(caller, Response):
+            return caller
+        return Arrival(caller=caller, dialled=request.request_uri.user or "", line=None)
 
     def _refusal(self, request: Request, site: Site) -> Plan | None:
         """Return the plan of a call that cannot be tried at all; it leaves a record as well."""

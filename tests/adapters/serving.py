@@ -40,7 +40,7 @@ class Echo:
         if not self.silent and self.wire is not None:
             self.wire.send(flow, data)
 
-    def lost(self, flow: Flow) -> None:
+    def lost(self, flow: Flow, reason: str = "") -> None:
         self.gone.append(flow)
 
     def settled(self) -> None:

@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from appliance.call.actions import (
     Action,
     Close,
     DropRelay,
+    LocateGateway,
     Notice,
     ProbeZone,
     PutRelay,
@@ -24,8 +25,10 @@ from appliance.call.actions import (
     SaveMode,
     SaveRecord,
     Send,
+    Trust,
+    TrustGateways,
 )
-from appliance.call.events import MediaEvent, RelayFailed, ZoneAnswer
+from appliance.call.events import GatewayLocated, MediaEvent, RelayFailed, ZoneAnswer
 from appliance.call.record import LiveQuality, MediaCounters
 from appliance.errors import LocalError
 from appliance.rtp.quality import MediaQuality
@@ -53,7 +56,7 @@ class Scripted:
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
         return self.answers[data]
 
-    def lost(self, flow: Flow, now: float) -> list[Action]:
+    def lost(self, flow: Flow, now: float, reason: str = "") -> list[Action]:
         self.heard.append(flow)
         return []
 
@@ -84,6 +87,9 @@ class Scripted:
     def take_up(self, now: float) -> list[Action]:
         raise AssertionError("nothing is left")
 
+    def gateway_located(self, event: GatewayLocated, now: float) -> list[Action]:
+        return [Send(FLOW, event.failure.encode())]
+
     def command(self, name: str, arguments: dict[str, Any], now: float) -> tuple[Any, list[Action]]:
         if name == "status":
             return {"mode": "standby"}, [Send(FLOW, b"asked")]
@@ -106,7 +112,7 @@ class World:
         self.store.start()
         self.receive_media: Callable[[MediaEvent], None] = print
         loop = asyncio.get_running_loop()
-        self.runtime = Runtime(loop, self.core, self.store, self, self, self.journal)
+        self.runtime = Runtime(loop, self.core, self.store, self, self, (self, self), self.journal)
         self.runtime.start(self, lambda: {"wire": {"connections": 0}})
 
     def send(self, flow: Flow, data: bytes) -> None:
@@ -114,6 +120,13 @@ class World:
 
     def close(self, flow: Flow) -> None:
         self.done.append(("close", flow))
+
+    def locate(self, asked: LocateGateway, answer: Callable[[GatewayLocated], None]) -> None:
+        self.done.append(("locate", asked.key))
+        answer(GatewayLocated(asked.key, failure="nowhere"))
+
+    def trust(self, trusts: Iterable[Trust]) -> None:
+        self.done.append(("trust", *(trust.name for trust in trusts)))
 
     def put(self, relay: Relay) -> None:
         self.done.append(("put", relay.key))
@@ -297,5 +310,23 @@ def test_a_bundle_is_read_checked_and_applied(loop: str, tmp_path: Path) -> None
         with pytest.raises(LocalError, match="bundle refused"):
             await world.ask("bundle.apply", path=str(file))
         assert await world.ask("bundle.info") == applied
+
+    run(loop, tmp_path, scenario)
+
+
+def test_where_sbcs_are_and_whose_certificates_count_goes_out_and_comes_back(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        world.core.answers[b"x"] = [
+            TrustGateways((Trust("sbc.example.net", ""),)),
+            LocateGateway("main/sbc", "sbc.example.net", 5061, "TLS"),
+        ]
+        world.runtime.receive(b"x", FLOW, 0.0)
+        assert world.done == [
+            ("trust", "sbc.example.net"),
+            ("locate", "main/sbc"),
+            ("send", b"nowhere"),
+        ]
 
     run(loop, tmp_path, scenario)

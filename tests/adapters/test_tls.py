@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from appliance.adapters.tls import client_context, ensure_certificate, server_context
+from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.adapters.wire import SipWire
 from appliance.errors import LocalError, Unavailable
-from appliance.sip.flow import Flow
 from tests.adapters.serving import LOOPS, REGISTER, Echo, place, serve, until
 
 both_loops = pytest.mark.parametrize("loop", LOOPS)
@@ -172,32 +171,6 @@ def test_a_new_certificate_is_for_new_connections_only(loop: str, tmp_path: Path
     serve(loop, tmp_path, scenario)
 
 
-@both_loops
-@pytest.mark.parametrize(
-    ("identity", "reached"), [("localhost", True), ("evil", False), ("", False)]
-)
-def test_we_connect_over_tls_only_to_who_proves_the_name(
-    loop: str, tmp_path: Path, identity: str, reached: bool
-) -> None:
-    async def scenario(wire: SipWire, echo: Echo) -> None:
-        async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(await reader.read(2000))
-            writer.close()
-
-        context = server_context(tmp_path / "sip.crt", tmp_path / "sip.key")
-        server = await asyncio.start_server(peer, "127.0.0.1", 0, ssl=context)
-        wire._streams.client = client_context(tmp_path / "sip.crt")
-        echo.silent = True
-        there = server.sockets[0].getsockname()[:2]
-        flow = Flow("TLS", place(wire, "TLS"), there, 0, identity)
-        wire.send(flow, REGISTER)
-        await until(lambda: flow in echo.gone)
-        assert [data for data, _ in echo.received] == [REGISTER] * reached
-        server.close()
-
-    serve(loop, tmp_path, scenario)
-
-
 def test_the_own_certificate_is_made_once_and_its_key_is_ours_alone(tmp_path: Path) -> None:
     folder = tmp_path / "tls"
     certificate, key = ensure_certificate(folder, ["holdfast", "192.0.2.1", "2001:db8::1"])
@@ -217,8 +190,6 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
     _, key = ensure_certificate(tmp_path / "b", ["b"])
     with pytest.raises(LocalError, match=r"a/sip\.crt with key .*b/sip\.key"):
         server_context(certificate, key)
-    with pytest.raises(LocalError, match="nowhere"):
-        client_context(Path("nowhere"))
 
 
 def test_a_folder_that_cannot_be_written_is_the_worlds_fault(tmp_path: Path) -> None:

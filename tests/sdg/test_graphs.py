@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from appliance.bundle import Bundle, Group, User
+from appliance.call.outside import Nothing
 from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Ring, Target
 from appliance.pbx.destinations import Destinations
 from appliance.pbx.dialplan import DialPlan
@@ -91,6 +92,7 @@ def plan_of(bundle: Bundle, crowd: Crowd, turns: Turns) -> Plan:
         crowd,
         Groups(bundle, turns, crowd),
         Forwardings(lambda action: None),
+        Nothing(),
         lambda now: now,
         lambda action: None,
     )

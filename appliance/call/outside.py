@@ -1,0 +1,74 @@
+"""Calls that leave the site or come from outside, for rooms that are blind to each other."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from appliance.bundle import User
+from appliance.call.line import Line
+from appliance.call.steps import Plan
+from appliance.sip.flow import Flow
+from appliance.sip.message import Request
+
+
+class Leaving(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that wants to leave the site."""
+
+    dialled: str
+    caller: User
+    """Who calls; with an empty id somebody outside."""
+    payer: User
+    """By whose right: the caller's, or that of the user who sent the call on."""
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls whom."""
+
+    caller: User
+    """Somebody outside has an empty id and may call nobody outside."""
+    dialled: str
+    """What was called, as somebody here dials it."""
+    line: Line | None
+    """The line that it came on; None: from a phone here."""
+
+
+class Outside(Protocol):
+    """Everything beyond the site; `sbc_bridge.trunk.Trunk` fulfils it."""
+
+    def knows(self, flow: Flow) -> bool:
+        """Tell whether a request on this flow comes from an SBC or another site."""
+        ...
+
+    def arrival(self, request: Request, flow: Flow) -> Arrival:
+        """Return what an INVITE from there means; raises RemoteError for what is not ours."""
+        ...
+
+    def plan(self, leaving: Leaving, now: float) -> Plan | None:
+        """Return the plan of a call to the outside; None: what was dialled is nothing there."""
+        ...
+
+    def anew(self, flow: Flow) -> Flow | None:
+        """Return how to reach whom a flow that has ended led to; None: nobody out there."""
+        ...
+
+
+class Nothing:
+    """No outside at all: a site without a trunk."""
+
+    def knows(self, flow: Flow) -> bool:
+        """Know nobody."""
+        return False
+
+    def arrival(self, request: Request, flow: Flow) -> Arrival:
+        """Never be asked."""
+        raise AssertionError("a call from outside where there is none")
+
+    def plan(self, leaving: Leaving, now: float) -> Plan | None:
+        """Lead nowhere."""
+        return None
+
+    def anew(self, flow: Flow) -> Flow | None:
+        """Find nobody."""
+        return None

@@ -1,0 +1,228 @@
+"""The trunk: calls out to the SBCs of the site's route groups, and in from them (E1-E5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from appliance.bundle import Bundle, Group, RouteGroup
+from appliance.call.actions import Action, Trust, TrustGateways
+from appliance.call.events import GatewayLocated
+from appliance.call.line import Lines
+from appliance.call.outside import Arrival, Leaving
+from appliance.call.steps import Goto, Note, Outcome, Plan, Reject, Ring, Shown, Step, Target
+from appliance.sip.flow import Flow, Transport
+from appliance.sip.identifiers import Identifiers
+from appliance.sip.matching import Transactions
+from appliance.sip.message import Request
+from appliance.sip.timers import TimerQueue
+from sbc_bridge.caller_id import Identity, dressed, identity_of
+from sbc_bridge.gateway import Gateway
+from sbc_bridge.gateways import Gateways
+from sbc_bridge.inbound import Inbound
+from sbc_bridge.numbers import Numbers, Reading
+from sbc_bridge.permission import refusal
+from sbc_bridge.toll import Toll
+
+RING_TIME = 120.0
+"""Seconds somebody outside is rung; carriers give up before that."""
+NEXT = frozenset({408, 500, 502, 503, 504})
+"""Answers of an SBC after which the next is asked, as long as nobody was rung."""
+PASSED = frozenset({403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606})
+"""Answers of an SBC that the caller is told as they are; others become 503."""
+
+Dress = Callable[[RouteGroup, Gateway], tuple[str, Shown]]
+"""Return Request-URI and what else shows of a call through a gateway."""
+
+
+class Site:
+    """What one bundle says about the outside."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.numbers = Numbers(bundle)
+        self.inbound = Inbound(bundle, self.numbers)
+        self.groups = {group.id: group for group in bundle.route_groups}
+        self.led_out: dict[str, Group] = {
+            group.number: group
+            for group in bundle.groups
+            if group.kind == "number" and group.number is not None
+        }
+        """Numbers to which groups lead: whoever may reach the group may reach them (D4)."""
+
+
+class Trunk:
+    """Know the outside; fulfils `call.outside.Outside`."""
+
+    def __init__(
+        self,
+        timers: TimerQueue,
+        transactions: Transactions,
+        identifiers: Identifiers,
+        emit: Callable[[Action], None],
+        wall: Callable[[float], float],
+        lines: Lines,
+        ports: dict[Transport, int],
+    ) -> None:
+        self._emit = emit
+        self._wall = wall
+        self.gateways = Gateways(timers, transactions, identifiers, emit, lines, ports)
+        self.toll = Toll(emit, lines)
+        self._site: Site | None = None
+        self._trusts: tuple[Trust, ...] | None = None
+
+    def apply(self, bundle: Bundle, now: float) -> None:
+        """Serve this bundle from now on; calls under way go on."""
+        self._site = Site(bundle)
+        self.toll.apply(bundle.number_plan.limits, {user.id for user in bundle.users})
+        trusts = tuple(trusts_of(bundle.route_groups))
+        if trusts != self._trusts:
+            self._trusts = trusts
+            self._emit(TrustGateways(trusts))
+        self.gateways.apply(bundle.route_groups, now)
+
+    def located(self, event: GatewayLocated, now: float) -> None:
+        """Take where an SBC is."""
+        self.gateways.located(event, now)
+
+    def lost(self, flow: Flow, reason: str) -> None:
+        """Take why a connection ended."""
+        self.gateways.lost(flow, reason)
+
+    def knows(self, flow: Flow) -> bool:
+        """Tell whether a request on this flow comes from an SBC."""
+        return self.gateways.source(flow) is not None
+
+    def anew(self, flow: Flow) -> Flow | None:
+        """Return how to reach the SBC of a flow whose connection has ended."""
+        return self.gateways.anew(flow)
+
+    # -- calls from outside -------------------------------------------------------------------
+
+    def arrival(self, request: Request, flow: Flow) -> Arrival:
+        """Return what an INVITE of an SBC means; raises RemoteError 404 for what is not ours."""
+        source, site = self.gateways.source(flow), self._site
+        if source is None or site is None:
+            raise AssertionError("asked for a call that is no SBC's")
+        group, gateway = source
+        return Arrival(
+            caller=site.inbound.caller(request),
+            dialled=site.inbound.dialled(request, group),
+            line=gateway.line,
+        )
+
+    # -- calls to the outside -----------------------------------------------------------------
+
+    def plan(self, leaving: Leaving, now: float) -> Plan | None:
+        """Return the plan of a call to the outside; None: what was dialled is nothing there."""
+        site = self._site
+        if site is None or not site.groups:
+            return None
+        reading = site.numbers.read(leaving.dialled, leaving.payer.rules)
+        return None if reading is None else self._leave(site, leaving, reading, now)
+
+    def _leave(self, site: Site, leaving: Leaving, reading: Reading, now: float) -> Plan:
+        for text in reading.trail:
+            yield Note(text)
+        if reading.number in site.inbound.owned:
+            yield Note(f"{reading.number} is ours")
+            yield Goto(reading.number)
+            return
+        group = site.led_out.get(reading.dialled)
+        why = self._refusal(leaving, reading, group, now)
+        if why:
+            yield Reject(403, why)
+            return
+        first = leaving.caller.extension if not leaving.caller.id else ""
+        identity = identity_of(site.bundle, leaving.payer, reading, first, group)
+        yield Note(_shows(identity))
+        payer = "" if group is not None else leaving.payer.id
+        yield from self._carry(site, reading, identity, payer, now)
+
+    def _refusal(self, leaving: Leaving, reading: Reading, group: Group | None, now: float) -> str:
+        payer = leaving.payer
+        if group is not None:
+            return reading.refusal
+        why = refusal(payer, reading)
+        if why and payer.id:
+            self.toll.refused(payer, now)
+        if why or reading.kind == "private":
+            return why
+        return self.toll.refusal(payer, reading.kind in ("international", "premium"), now)
+
+    def _carry(
+        self, site: Site, reading: Reading, identity: Identity, payer: str, now: float
+    ) -> Plan:
+        def dress(group: RouteGroup, gateway: Gateway) -> tuple[str, Shown]:
+            return dressed(identity, reading, group, gateway, site.numbers)
+
+        groups = [site.groups[id] for id in reading.route_groups or site.groups]
+        outcome = yield from self.attempts(groups, reading.number, dress, now, payer)
+        status = outcome.status
+        if outcome.word == "no_answer":
+            yield Reject(480, f"{reading.number} did not answer", "no_answer")
+        elif status in PASSED:
+            yield Reject(status, f"the carrier answered {status} for {reading.number}")
+        else:
+            yield Reject(503, f"no SBC takes the call to {reading.number}")
+
+    def attempts(
+        self,
+        groups: Iterable[RouteGroup],
+        number: str,
+        dress: Dress,
+        now: float,
+        payer: str = "",
+    ) -> Generator[Step, Outcome, Outcome]:
+        """Ask one SBC after the other to carry a call; return what the last one said.
+
+        A plan's `yield from`; it returns only where nobody has answered the call.
+        """
+        outcome = Outcome("unavailable", 503, now)
+        for group in groups:
+            asked = 0
+            for gateway in self.gateways.choose(group.id, outcome.at):
+                asked += 1
+                outcome = yield self._ring(group, gateway, number, dress, payer)
+                status, retry_after = outcome.status, outcome.retry_after
+                self.gateways.tried(gateway, status, retry_after, outcome.at)
+                if outcome.word == "no_answer" or outcome.rang or status not in NEXT:
+                    return outcome
+            if not asked:
+                why = self.gateways.why_none(group.id, outcome.at)
+                outcome = yield Note(f"route group {group.id} takes no call: {why}")
+                outcome = Outcome("unavailable", 503, outcome.at)
+        return outcome
+
+    def _ring(
+        self, group: RouteGroup, gateway: Gateway, number: str, dress: Dress, payer: str
+    ) -> Ring:
+        uri, shown = dress(group, gateway)
+        line = replace(gateway.line, payer=payer)
+        target = Target(uri, gateway.flow, number, line=line, shown=shown)
+        return Ring((target,), RING_TIME, patience=group.patience)
+
+    # -- what admins see and do ---------------------------------------------------------------
+
+    def overview(self, now: float) -> dict[str, Any]:
+        """Return the state of every SBC, and who is stopped."""
+        return {
+            "sbcs": self.gateways.rows(self._wall, now),
+            "stopped": self.toll.rows(self._wall, now),
+        }
+
+
+def trusts_of(groups: Iterable[RouteGroup]) -> Iterable[Trust]:
+    """Yield whose certificates are believed, by whom, for which names."""
+    for group in groups:
+        for sbc in group.sbcs:
+            if sbc.transport == "TLS":
+                yield Trust(sbc.host, group.ca, group.crl)
+
+
+def _shows(identity: Identity) -> str:
+    if identity.anonymous:
+        return "the caller is not shown"
+    return f"the caller is shown as {identity.number}" if identity.number else "no number is shown"
