@@ -176,8 +176,8 @@ class Core:
         return self._take()
 
     def _restore(self, now: float) -> None:
-        self.switchboard.restore(self._restored.bindings, self._restored.offset, now)
-        self.switchboard.restore_settings(self._restored.forwardings)
+        left = self._restored
+        self.switchboard.people.restore(left.bindings, left.forwardings, left.offset, now)
         read = [unpack(row) for row in self._restored.calls]
         self._left = deque([call for call in read if call is not None])
         self.switchboard.claim(ports_of(self._left))
@@ -197,9 +197,8 @@ class Core:
         return self._take()
 
     def _watch_zones(self, bundle: Bundle, now: float) -> None:
-        survival = Survival(
-            self.timers, self._emit, bundle.monitoring, self._wall, self.switchboard.mode_changed
-        )
+        changed = self.switchboard.people.mode_changed
+        survival = Survival(self.timers, self._emit, bundle.monitoring, self._wall, changed)
         zones = Zones(self.timers, self._emit, bundle.monitoring, survival.review)
         zones.apply(bundle.zones, bundle.monitoring, now)
         survival.start(zones, restored_state(self._restored.mode), now)

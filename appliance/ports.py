@@ -21,8 +21,6 @@ class Restored:
     """Rows of `SaveBinding`, expired ones too."""
     calls: tuple[bytes, ...] = ()
     """Rows of `SaveCall` whose record was never written."""
-    forwardings: tuple[bytes, ...] = ()
-    """Rows of `SaveForwarding`."""
     mode: bytes | None = None
     """Row of the last `SaveMode`; None: there was none."""
     offset: float = 0.0
@@ -30,6 +28,8 @@ class Restored:
 
     0 when only the process restarted; after a reboot the wall clock tells how long it took.
     """
+    forwardings: tuple[bytes, ...] = ()
+    """Rows of `SaveForwarding`."""
 
 
 class Inbox(Protocol):

@@ -42,6 +42,7 @@ def bundle(phones: int) -> dict[str, Any]:
             "max_calls": 100_000,
             "digest_algorithms": ["MD5"],  # as the peers
         },
+        "texts": {"outage": "", "over": ""},
         "users": [user(number) for number in range(phones)],
     }
 

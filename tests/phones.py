@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weakref import WeakSet
 
-from appliance.bundle import Bundle, Credential, Monitoring, Policies, Site, User, Zone
+from appliance.bundle import Bundle, Credential, Monitoring, Policies, Site, Texts, User, Zone
 from appliance.call.actions import (
     Action,
     DropBinding,
@@ -64,6 +64,10 @@ def sdp(
     return "\r\n".join([*lines, ""]).encode()
 
 
+SILENT = Texts(outage="", over="")
+"""No texts, so that phones get what a test is about and nothing else."""
+
+
 def user(extension: str) -> User:
     """Make a user whose password is `secret-<extension>`."""
     password = f"secret-{extension}"
@@ -90,6 +94,7 @@ def site_bundle(policies: Policies | None = None) -> Bundle:
         monitoring=Monitoring(),
         users=tuple(user(str(extension)) for extension in range(1001, 1006)),
         policies=policies or Policies(),
+        texts=SILENT,
     )
 
 

@@ -7,6 +7,7 @@ everything that is wrong, each with its path. Pure: files and the network are el
 from __future__ import annotations
 
 from appliance.bundle.advice import warnings
+from appliance.bundle.calling_parts import FeatureCodes, Forwarding, Texts
 from appliance.bundle.json_schema import schema
 from appliance.bundle.parts import (
     Bundle,
@@ -14,8 +15,6 @@ from appliance.bundle.parts import (
     Credential,
     Device,
     DscpQueue,
-    FeatureCodes,
-    Forwarding,
     Group,
     Hours,
     Ldap,
@@ -75,6 +74,7 @@ __all__ = [
     "Site",
     "SpecialDay",
     "SrtpPolicy",
+    "Texts",
     "TrunkNumber",
     "User",
     "Window",

@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from appliance.bundle.calling_parts import FeatureCodes, Forwarding, Texts
 from appliance.bundle.part import Part
 from appliance.bundle.trunk_parts import DialRule, NumberPlan, Peer, RouteGroup, TrunkNumber
 from appliance.bundle.values import (
     Audio,
     ClosingTime,
-    Code,
     CryptHash,
     Day,
     Digits,
@@ -80,21 +80,6 @@ class Credential(Part, frozen=True, kw_only=True):
     """MD5(username:realm:password)."""
     sha256: Hex64 | None = None
     """SHA-256(username:realm:password)."""
-
-
-class Forwarding(Part, frozen=True, kw_only=True):
-    """Where a user's calls go instead; what users set on their phones wins (C10)."""
-
-    always: Target | None = None
-    busy: Target | None = None
-    """Where calls go while a phone says that it is busy, and under do-not-disturb."""
-    no_answer: Target | None = None
-    unreachable: Target | None = None
-    """Where calls go while the user has no phone here, or none that answers us."""
-    no_answer_after: Seconds = 20.0
-    """How long phones ring before `no_answer`, seconds."""
-    do_not_disturb: bool = False
-    """Callers are told that the user is busy."""
 
 
 class User(Part, frozen=True, kw_only=True):
@@ -289,29 +274,15 @@ class Policies(Part, frozen=True, kw_only=True):
     """RFC 4028 Session-Expires, seconds."""
     music_on_hold: bool = True
     """Whether whoever is put on hold hears music; else silence (C4)."""
+    outage_prompt: Literal["nobody", "outside", "everybody"] = "nobody"
+    """Callers who hear before the first ring that the site serves itself, in an outage (A5): the
+    prompt `survivability`, and `survivability-inside` for users of the site."""
     max_calls: Annotated[int, Meta(ge=1, le=100_000)] = 4000
     """Calls at a time; the next gets 503."""
     dscp_strategy: Literal["12-queue", "4-queue"] = "12-queue"
     """Table of DSCP marks, by how many queues the network has; `dscp` changes its rows (H3)."""
     emergency_callback: Seconds = 7200.0
     """How long the number of an emergency call leads back to its caller (E7)."""
-
-
-class FeatureCodes(Part, frozen=True, kw_only=True):
-    """What users dial to change how their own calls are taken; an empty code is not served."""
-
-    forward_always: Code = "*72"
-    """Forward every call; the extension or number follows, or is asked for (C10)."""
-    forward_always_off: Code = "*73"
-    forward_busy: Code = "*90"
-    forward_busy_off: Code = "*91"
-    forward_no_answer: Code = "*92"
-    forward_no_answer_off: Code = "*93"
-    forward_unreachable: Code = "*94"
-    """Forward calls while no phone of the user can be reached."""
-    forward_unreachable_off: Code = "*95"
-    do_not_disturb: Code = "*78"
-    do_not_disturb_off: Code = "*79"
 
 
 class LdapAccount(Part, frozen=True, kw_only=True):
@@ -384,6 +355,7 @@ class Bundle(Part, frozen=True, kw_only=True):
     emergency_numbers: tuple[Digits, ...] = ("911", "933")
     policies: Policies = Policies()
     feature_codes: FeatureCodes = FeatureCodes()
+    texts: Texts = Texts()
     dscp: tuple[DscpQueue, ...] = ()
     ldap: Ldap = Ldap()
     prompts: tuple[Prompt, ...] = ()

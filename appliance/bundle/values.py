@@ -92,6 +92,14 @@ Line = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(max_length=16_384, description="text of at most 16,384 characters")]
+Screen = Annotated[
+    str,
+    Meta(
+        max_length=240,
+        pattern=_PLAIN,
+        description="at most 240 characters without line feeds: phones have small screens",
+    ),
+]
 Day = Annotated[
     str,
     Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}" + _END, description="a date like 2026-12-25"),

@@ -9,7 +9,7 @@ from appliance.bundle import Bundle, Group, User
 from appliance.call.actions import Action, Notice
 from appliance.call.outside import Leaving, Outside
 from appliance.call.path import follow
-from appliance.call.steps import Diverted, Plan, Reject, Target
+from appliance.call.steps import Diverted, Plan, Play, Reject, Target
 from appliance.pbx import user as user_destination
 from appliance.pbx.dialplan import (
     Destination,
@@ -55,20 +55,26 @@ class Destinations:
         outside: Outside,
         wall: Callable[[float], float],
         emit: Callable[[Action], None],
+        outage: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`outage` tells whether the site serves itself because its cloud is gone."""
         self._bundle = bundle
         self._dialplan = dialplan
         self._phones = phones
         self._groups = groups
         self._forwardings = forwardings
-        self._features = Features(dialplan, forwardings)
+        self._features = Features(dialplan, forwardings, outside)
+        self._outage = outage
         self._users = {user.extension: user for user in bundle.users}
         self._outside = outside
         self._wall = wall
         self._emit = emit
 
     def plan(self, caller: User, dialled: str, flow: Flow | None, now: float) -> Plan:
-        """Return the plan of a call; the phone on the caller's own `flow` is not rung."""
+        """Return the plan of a call; the phone on the caller's own `flow` is not rung.
+
+        Without a flow nobody dials: somebody is handed on, by the caller's rights.
+        """
 
         def resolve(dialled: str, now: float, way: tuple[Diverted, ...]) -> Plan:
             destination = self._dialplan.find(dialled)
@@ -82,9 +88,25 @@ class Destinations:
             return self._one(caller, payer, destination, flow, now, dialled)
 
         destination = self._dialplan.find(dialled)
-        if isinstance(destination, ToFeature) and caller.extension in self._users:
-            return follow(self._features.plan(caller, destination), resolve, now)
-        return follow(resolve(dialled, now, ()), resolve, now)
+        dials = flow is not None and self._is_ours(caller)
+        if isinstance(destination, ToFeature) and dials:
+            return follow(self._features.plan(caller, destination, now), resolve, now)
+        plan = resolve(dialled, now, ())
+        if isinstance(destination, ToUser | ToGroup) and flow is not None:
+            plan = self._greeted(caller, plan)
+        return follow(plan, resolve, now)
+
+    def _is_ours(self, caller: User) -> bool:
+        user = self._users.get(caller.extension)
+        return user is not None and user.id == caller.id
+
+    def _greeted(self, caller: User, plan: Plan) -> Plan:
+        """Let the caller hear first that the site serves itself, where the policy says so (A5)."""
+        inside = self._is_ours(caller)
+        policy = self._bundle.policies.outage_prompt
+        if self._outage() and (policy == "everybody" or (policy == "outside" and not inside)):
+            return greeting("survivability-inside" if inside else "survivability", plan)
+        return plan
 
     def _one(
         self,
@@ -120,6 +142,12 @@ class Destinations:
             ring_time=self._bundle.policies.ring_time,
             caller=caller,
         )
+
+
+def greeting(sound: str, plan: Plan) -> Plan:
+    """Return a plan that is gone through once a sound has been heard."""
+    yield Play((sound,))
+    yield from plan
 
 
 def rejected(reject: Reject) -> Plan:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Final, NamedTuple
 
 from appliance.bundle import User
+from appliance.call.outside import Leaving, Outside
 from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Step
 from appliance.pbx.dialplan import DialPlan, Emergency, Nowhere, ToFeature
 from appliance.pbx.forwarding import Forwardings
@@ -49,19 +50,20 @@ SETTINGS: Final[dict[str, Setting]] = {
 class Features:
     """Make the plan of a call to a code."""
 
-    def __init__(self, dialplan: DialPlan, forwardings: Forwardings) -> None:
+    def __init__(self, dialplan: DialPlan, forwardings: Forwardings, outside: Outside) -> None:
         self._dialplan = dialplan
         self._forwardings = forwardings
+        self._outside = outside
 
-    def plan(self, caller: User, feature: ToFeature) -> Plan:
+    def plan(self, caller: User, feature: ToFeature, now: float) -> Plan:
         """Return the plan for what a user dialled; only users of the site have settings."""
-        return self._set(caller, feature, SETTINGS[feature.code])
+        return self._set(caller, feature, SETTINGS[feature.code], now)
 
-    def _set(self, caller: User, feature: ToFeature, setting: Setting) -> Plan:
+    def _set(self, caller: User, feature: ToFeature, setting: Setting, now: float) -> Plan:
         value = setting.value
         if value is None:
             value = feature.rest or (yield from _digits())
-            if fault := self._fault(caller, value):
+            if fault := self._fault(caller, value, now):
                 yield Note(f"not forwarded: {fault}")
                 yield Play(("invalid-extension",), answer=True)
                 yield Reject(404, fault)
@@ -73,7 +75,7 @@ class Features:
         yield Play((setting.says,), answer=True)
         yield Reject(DONE, "the setting is saved")
 
-    def _fault(self, caller: User, target: str) -> str:
+    def _fault(self, caller: User, target: str, now: float) -> str:
         """Return why calls cannot be forwarded there, in words; empty: they can."""
         if not target:
             return "no extension was dialled"
@@ -84,7 +86,10 @@ class Features:
             return "calls are not forwarded to an emergency number"
         if isinstance(destination, ToFeature):
             return f"{target} is a code and nobody's extension"
-        return destination.reason if isinstance(destination, Nowhere) else ""
+        if not isinstance(destination, Nowhere):
+            return ""
+        leaving = Leaving(dialled=target, caller=caller, payer=caller)
+        return destination.reason if self._outside.plan(leaving, now) is None else ""
 
 
 def _digits() -> Generator[Step, Outcome, str]:

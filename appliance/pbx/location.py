@@ -51,6 +51,10 @@ class Binding(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """Monotonic seconds of the first REGISTER of this binding."""
     flow_lost: bool = False
     """The connection it registered on is gone; only a new REGISTER makes sure of it again."""
+    told: bool = False
+    """Whether it was sent that the site serves itself, and not yet that this is over."""
+    no_texts: bool = False
+    """Whether it has refused a text."""
     due: int = 0
     """Second in which `Location` looks at it next."""
 
@@ -73,11 +77,13 @@ class Location:
         timers: TimerQueue,
         emit: Callable[[Action], None],
         connected: Callable[[str, float], None] = lambda host, now: None,
+        added: Callable[[Binding, float], None] = lambda binding, now: None,
     ) -> None:
-        """`connected` is told the address of each phone that registers on a new connection."""
+        """Name who is told what: addresses of phones on a new connection; bindings that are new."""
         self._timers = timers
         self._emit = emit
         self._connected = connected
+        self._added = added
         self._users: dict[str, tuple[Binding, ...]] = {}
         self._connections: dict[int, tuple[Binding, ...]] = {}
         self._hosts: dict[str, int] = {}
@@ -119,7 +125,8 @@ class Location:
     def add(self, binding: Binding) -> None:
         """Take a new binding and have it saved; the place of its contact must be free."""
         self._insert(binding)
-        self._save(binding)
+        self._added(binding, binding.registered_at)
+        self.save(binding)
         if binding.flow.connection > 0:
             self._connected(binding.flow.remote[0], binding.registered_at)
 
@@ -141,7 +148,7 @@ class Location:
             if flow.connection > 0:
                 self._connected(flow.remote[0], now)
         if changed:
-            self._save(binding)
+            self.save(binding)
 
     def remove(self, binding: Binding) -> None:
         """Forget a binding."""
@@ -235,7 +242,8 @@ class Location:
             else:
                 self._wait(binding)
 
-    def _save(self, binding: Binding) -> None:
+    def save(self, binding: Binding) -> None:
+        """Have a binding written as it is now."""
         self._emit(SaveBinding(binding.user, binding.contact, _pack(binding)))
 
 

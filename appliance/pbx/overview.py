@@ -72,15 +72,15 @@ def reset_forwarding(board: Switchboard, extension: object) -> Row:
     user = directory.by_extension(extension) if directory and isinstance(extension, str) else None
     if user is None:
         raise LocalError(f"no user has the extension {str(extension)[:40]!r}")
-    changed = board.forwardings.reset(user.id)
+    changed = board.people.forwardings.reset(user.id)
     return {**_forwarding(board, user), "changed": changed}
 
 
 def _forwarding(board: Switchboard, user: User) -> Row:
-    own = board.forwardings.own(user)
+    own = board.people.forwardings.own(user)
     return {
         **_user(user),
-        "in_force": _ways(board.forwardings.of(user)),
+        "in_force": _ways(board.people.forwardings.of(user)),
         "in_bundle": _ways(user.forwarding),
         "set_on_phone": {
             name: value

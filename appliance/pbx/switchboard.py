@@ -26,15 +26,13 @@ from appliance.pbx.destinations import Destinations, GroupPlans, rejected
 from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
 from appliance.pbx.exchange import Exchange
-from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.guard import Guard
-from appliance.pbx.location import Location
-from appliance.pbx.presence import Presence
+from appliance.pbx.people import People
 from appliance.pbx.registrar import Registrar
 from appliance.pbx.returning import flow_of
 from appliance.pbx.stateless import abilities, refusal, stateless_tag, unserved
 from appliance.pbx.straight import StraightRegistrar
-from appliance.pbx.survival import Mode, Survival
+from appliance.pbx.survival import Survival
 from appliance.sip.arrival import note_source, reply_flow
 from appliance.sip.dialog import Dialogs
 from appliance.sip.digest import Nonces
@@ -74,9 +72,9 @@ class Switchboard:
     ) -> None:
         self.site: Site | None = None
         self.reach = Reach(timers, self._find_phone)
-        self.location = Location(timers, emit, self.reach.returned)
-        self.forwardings = Forwardings(emit)
-        self.presence = Presence(self.location, self.forwardings)
+        self.people = People(timers, transactions, identifiers, emit, self.reach.returned)
+        self.location = self.people.location
+        self.presence = self.people.presence
         self.guard = Guard(emit)
         self.calls: dict[str, Call] = {}
         self._ringing: dict[ServerTransaction, Call] = {}
@@ -111,10 +109,11 @@ class Switchboard:
             site.dialplan,
             self.presence,
             groups,
-            self.forwardings,
+            self.people.forwardings,
             self._outside,
             self._wall,
             self._emit,
+            lambda: self.people.outage,
         )
         self._context = CallContext(
             timers=self._timers,
@@ -134,28 +133,13 @@ class Switchboard:
         self._authentication = Authentication(
             site.directory, bundle, self._nonces, self.guard, self._identifiers, self.location
         )
-        self._keep_users()
+        self.people.apply(bundle, site.survival.mode)
         self._registrar = Registrar(
             site.directory, bundle, self.location, self._authentication, self._emit
         )
         self._straight = StraightRegistrar(
             self._registrar, self._authentication, self._transactions, self._shapes, self._emit
         )
-
-    def restore(self, rows: tuple[bytes, ...], offset: float, now: float) -> None:
-        """Take the bindings the last process left."""
-        self.location.restore(rows, offset, now)
-
-    def restore_settings(self, rows: tuple[bytes, ...]) -> None:
-        """Take what users of the last process had set on their phones."""
-        self.forwardings.restore(rows)
-        self._keep_users()
-
-    def _keep_users(self) -> None:
-        users = self.site.bundle.users if self.site is not None else ()
-        for kept in (self.location, self.forwardings):
-            kept.keep(user.id for user in users)
-        self.presence.keep(user.extension for user in users)
 
     def claim(self, ports: set[int]) -> None:
         """Keep these RTP ports for calls that are about to be restored."""
@@ -176,9 +160,6 @@ class Switchboard:
         if (outside := self._outside.anew(flow)) is not None:
             return outside
         return flow_of(self.location, self.site.directory, extension, flow, target)
-
-    def mode_changed(self, mode: Mode, now: float) -> None:
-        """Take a change of mode: nothing that lasts is touched by it (A4)."""
 
     # -- requests -----------------------------------------------------------------------------
 

@@ -77,4 +77,4 @@ class Forwarders:
         assert site is not None
         user = site.directory.by_extension("1002")
         assert user is not None
-        self.bench.core.switchboard.forwardings.set(user, **ways)
+        self.bench.core.switchboard.people.forwardings.set(user, **ways)

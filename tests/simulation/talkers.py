@@ -46,7 +46,7 @@ from appliance.sip.matching import (
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import TimerQueue
 from tests.clock import Clock
-from tests.phones import DOMAIN, HOLDFAST, WALL, sdp, user
+from tests.phones import DOMAIN, HOLDFAST, SILENT, WALL, sdp, user
 from tests.wire import Wire
 
 COMMIT = 0.012
@@ -63,6 +63,7 @@ def office(phones: int) -> Bundle:
         site=Site(id="hq", name="HQ", code="81", domain=DOMAIN, realm=DOMAIN),
         zones=(Zone(id="a", host="a.example.net"),),
         policies=Policies(session_expires=180),
+        texts=SILENT,
         users=tuple(user(str(1001 + number)) for number in range(phones)),
     )
 

@@ -50,6 +50,7 @@ def bundle(monitoring: dict[str, Any], policies: dict[str, Any]) -> dict[str, An
         "zones": [{"id": name, "host": CLOUD, "port": port} for name, port in zones],
         "monitoring": monitoring,
         "policies": {**POLICIES, **policies},
+        "texts": {"outage": "", "over": ""},
         "users": [
             {
                 "id": name,
