@@ -18,8 +18,9 @@ from appliance.call.record import CALLER_LEG, RecordDraft
 from appliance.call.relays import opposite
 from appliance.call.ringing import Ringing
 from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Ring, Step
+from appliance.call.taking import Taking
 from appliance.call.terminal import Terminal
-from appliance.errors import RemoteError
+from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_answer
 from appliance.sdp.session import Session
 from appliance.sip.message import Response
@@ -42,6 +43,10 @@ class AttemptOwner(Protocol):
 
     def unreached(self, status: int, reason: str, now: float) -> None:
         """Take the plan's end without an answer."""
+        ...
+
+    def taken(self, comes: Leg, now: float) -> None:
+        """Join the client with somebody who has come by itself; both know how."""
         ...
 
     def picked_up(self, now: float) -> None:
@@ -93,6 +98,11 @@ class Attempt:
         """What came of the last step."""
         self.over = False
         self.terminal: Terminal | None = None
+        self.taking: Taking | None = None
+        """Somebody who comes by itself, until it is known whether that can be."""
+        self._paused = False
+        self._missed: Outcome | None = None
+        """What came of the step while the attempt was paused."""
         self._plan: Plan | None = None
         self._last: Reject | None = None
         """What comes when the sound has ended that goes before it."""
@@ -111,6 +121,9 @@ class Attempt:
     def stop(self, now: float, reason: str = "", but: Branch | None = None) -> None:
         """Cancel every phone that still rings, but one; nothing more is performed."""
         self.over = True
+        taking, self.taking = self.taking, None
+        if taking is not None:
+            taking.stop(now)
         if self._ringing is not None:
             self._ringing.stop(now, reason, but)
         if self.terminal is not None:
@@ -121,11 +134,52 @@ class Attempt:
         self.over = True
         if self.terminal is not None:
             self.terminal.stop()
-        self._plan = self._ringing = self.terminal = None
+        self._plan = self._ringing = self.terminal = self.taking = None
+
+    # -- somebody comes by itself -------------------------------------------------------------
+
+    def take(self, comes: Caller, now: float) -> None:
+        """Let the sender of an INVITE talk with the client.
+
+        Raises RemoteError or Unavailable, with nothing changed, where that cannot be.
+        """
+        if self.over:
+            raise RemoteError(481, "nobody waits here any more")
+        if self.taking is not None:
+            raise RemoteError(486, "somebody else takes this call")
+        self.taking = taking = Taking(self, comes)
+        try:
+            taking.start(now)
+        except (RemoteError, Unavailable):
+            self.taking = None
+            raise
+
+    def taken(self, comes: Leg, now: float) -> None:
+        """Cancel every phone that still rings, and join the client with who has come."""
+        self.taking = None
+        self.stop(now, COMPLETED_ELSEWHERE)
+        self.owner.taken(comes, now)
+
+    def pause(self) -> None:
+        """Go no further for now; what happens meanwhile is kept."""
+        self._paused = True
+
+    def go_on(self, now: float) -> None:
+        """Go on, with what has happened meanwhile."""
+        self.taking, self._paused = None, False
+        missed, self._missed = self._missed, None
+        if self.over:
+            return
+        if missed is not None:
+            self.resume(missed, now)
+        elif self.terminal is not None:
+            self.terminal.reconnect()
 
     def resume(self, outcome: Outcome, now: float) -> None:
         """Tell the plan how its step ended, and take its next one."""
-        if self.over:
+        if self._paused:
+            self._missed = outcome
+        if self.over or self._paused:
             return
         if self._last is not None:
             self.unreached(self._last.status, self._last.reason, now)
@@ -202,9 +256,10 @@ class Attempt:
 
     def answered(self, branch: Branch, response: Response, now: float) -> None:
         """Take the first phone that answers; tell the others (C1)."""
-        if self.over:
+        if self.over or self._paused:
             branch.acknowledge(response, now)
             branch.bye(now)
+            self.declined(branch, 480, now)
             return
         self.stop(now, COMPLETED_ELSEWHERE, but=branch)
         branch.asked_for_srtp = None

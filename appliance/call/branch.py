@@ -98,6 +98,11 @@ class Branch(Leg):
         """The INVITE as it was sent, as long as the phone may still answer; else empty."""
         return self._tx.data if self.alive and self._tx is not None else b""
 
+    def has_early(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
+        """Tell whether the phone rings in this dialog."""
+        early = self._early.get(remote_tag)
+        return early is not None and early.key == (call_id, local_tag, remote_tag)
+
     def invite(self, now: float, body: bytes) -> None:
         """Ring the phone with this offer, or with none (RFC 3261, 13.2.1)."""
         invitation = self._invitation

@@ -12,6 +12,7 @@ from appliance.call.bridge import Bridge
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext, decremented_max_forwards
 from appliance.call.events import DigitPressed, Heard, RelayFailed, SoundEnded
+from appliance.call.handover import Handover
 from appliance.call.leg import Headers, Leg
 from appliance.call.media import CallMedia, parse_offer
 from appliance.call.move import Move
@@ -22,7 +23,7 @@ from appliance.call.saving import row_of
 from appliance.call.sealing import Sealing
 from appliance.call.steps import Plan
 from appliance.call.terminal import Terminal
-from appliance.call.transfer import Transfer, refer
+from appliance.call.transfer import refer
 from appliance.call.wording import ascii_text
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_offer, is_hold
@@ -70,7 +71,7 @@ class Call:
         self._attempt: Attempt | None = Attempt(
             self, self, self.caller, CALLER, party, record.callee, hops
         )
-        self._transfer: Transfer | None = None
+        self._handover: Handover | None = None
         self.transfers = 0
         """How many times this call was handed on."""
         self._bridge: Bridge | None = None
@@ -101,10 +102,14 @@ class Call:
         return self._attempt
 
     @property
+    def waiting(self) -> Attempt | None:
+        """What reaches somebody for a party, or has done so: the caller, or whoever is left."""
+        return self._handover.attempt if self._handover is not None else self._attempt
+
+    @property
     def branches(self) -> list[Branch]:
         """The phones that were rung last."""
-        attempt = self._transfer.attempt if self._transfer is not None else self._attempt
-        return attempt.branches if attempt is not None else []
+        return self.waiting.branches if self.waiting is not None else []
 
     def rings(self, branch: Branch, response: Response, now: float) -> None:
         """Let the caller hear that it rings; early media only when one phone rings alone."""
@@ -152,6 +157,12 @@ class Call:
         """Tell the caller that nobody takes its call."""
         self.reject(status, reason, now)
 
+    def taken(self, comes: Leg, now: float) -> None:
+        """Join the caller with somebody who has come by itself."""
+        self.join(self.caller, comes)
+        self.media.connect(self.caller, comes)
+        self.picked_up(now, comes)
+
     def picked_up(self, now: float, branch: Leg | None = None) -> None:
         """Note that the caller is connected: with a phone, or with us."""
         where = f"{branch.extension} on {branch.flow}" if branch is not None else "Holdfast itself"
@@ -184,8 +195,8 @@ class Call:
             leg.prack(request, tx, now)
         elif method == "REFER":
             self._refer(leg, request, tx, now)
-        elif self._transfer is not None:
-            self._transfer.received(leg, request, tx, now)
+        elif self._handover is not None:
+            self._handover.received(leg, request, tx, now)
         elif self._bridge is not None and self.state is CallState.ANSWERED:
             self._bridge.received(leg, request, tx, now)
         elif self.terminal and (not self.caller.answering or method == "INFO"):
@@ -199,8 +210,7 @@ class Call:
     @property
     def terminal(self) -> Terminal | None:
         """We as the far end of whoever waits for somebody."""
-        attempt = self._transfer.attempt if self._transfer is not None else self._attempt
-        return attempt.terminal if attempt is not None else None
+        return self.waiting.terminal if self.waiting is not None else None
 
     def join(self, caller: Leg, callee: Leg) -> Bridge:
         """Let what one of the two says in its dialog reach the other from now on."""
@@ -211,7 +221,7 @@ class Call:
 
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
         """End the call: a leg's phone is gone; one that had left it already ends for itself."""
-        if self._transfer is not None and self._transfer.left(leg, now):
+        if self._handover is not None and self._handover.left(leg, now):
             leg.bye(now)
         elif leg in self.legs or leg is self.caller:
             self.end("system", f"{self._who(leg)}: {reason}", now)
@@ -227,7 +237,7 @@ class Call:
         unanswered = self.draft.record.answered is None
         if leg is self.caller and self.state is CallState.RINGING and unanswered:
             self.cancelled(now)
-        elif self._transfer is not None and self._transfer.left(leg, now):
+        elif self._handover is not None and self._handover.left(leg, now):
             self.changed()
         elif leg in self.legs:
             who = self._who(leg)
@@ -235,54 +245,52 @@ class Call:
 
     # -- one party in another's place -------------------------------------------------------
 
-    def replace(self, side: int, comes: Leg, text: str) -> Leg | None:
-        """Let a leg take part in place of the one on this side, which is returned.
+    def replace(self, side: int, comes: Leg, text: str) -> None:
+        """Let a leg take part in place of the one on this side.
 
-        Both have agreed on their descriptions. Who left is still connected: it is the caller of
-        this who ends it.
+        Both have agreed on their descriptions. Who leaves is still connected: whoever calls this
+        ends it.
         """
-        leaves = self.legs[side]
         legs = [comes, self.legs[CALLEE]] if side == CALLER else [self.legs[CALLER], comes]
         caller, callee = legs
         if caller is None or callee is None:
             raise AssertionError("only a party of two that talk can be replaced")
-        self._transfer = None
+        self._handover = None
         self.media.settle()
         self.join(caller, callee)
         self.media.connect(caller, callee)
         self.draft.step(text, comes.extension)
         self._over(self, False)
         self.changed()
-        return leaves
 
     def rejoin(self, now: float) -> None:
         """Let the two talk again of whom one was to be replaced."""
-        self._transfer = None
+        self._handover = None
         self.state = CallState.ANSWERED
         self.media.take_back()
         self.reconnect()
         self._over(self, False)
         self.changed()
 
-    def hand_on(self, transfer: Transfer) -> None:
+    def hand_on(self, handover: Handover) -> None:
         """Begin to look for somebody in place of one of the two."""
-        self._transfer = transfer
+        self._handover = handover
         self.state = CallState.TRANSFERRING
         self._over(self, False)
 
     def _refer(self, leg: Leg, request: Request, tx: ServerTransaction, now: float) -> None:
         """Take a REFER of one party about the other."""
-        if self._transfer is not None:
+        if self._handover is not None:
             leg.refuse(tx, 491, now)
-        elif self.state is not CallState.ANSWERED or leg not in self.legs:
-            leg.refuse(tx, 403, now)
+        elif self.state is not CallState.ANSWERED or leg not in self.legs or leg.line is not None:
+            leg.refuse(tx, 403, now)  # nobody outside may send our calls anywhere
         else:
             refer(self, leg, request, tx, now)
 
     @property
     def handing_on(self) -> bool:
         """Tell whether one of the two is to be replaced."""
-        return self._transfer is not None
+        return self._handover is not None
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -315,8 +323,8 @@ class Call:
     def _stop(self, now: float) -> None:
         if self._attempt is not None:
             self._attempt.stop(now)
-        if self._transfer is not None:
-            self._transfer.stop(now)
+        if self._handover is not None:
+            self._handover.stop(now)
 
     def _finish(self, who: str, reason: str, status: int, now: float) -> None:
         if self.state is CallState.ENDED:
@@ -327,7 +335,7 @@ class Call:
             self._move.stop()
         # They know us as we know them: without this only the garbage collector could free us.
         self.attempt.close()
-        self._attempt = self._bridge = self._move = self._transfer = None
+        self._attempt = self._bridge = self._move = self._handover = None
         answered = self.draft.record.answered is not None
         self.draft.note(
             ended=self.context.wall(now),
@@ -361,7 +369,7 @@ class Call:
 
     def digit(self, side: int, digit: str, now: float) -> None:
         """Take a key that a party has pressed, however it came: RFC 4733, INFO or in its audio."""
-        waiting = self._transfer.attempt if self._transfer is not None else self._attempt
+        waiting = self.waiting
         if waiting is not None and waiting.terminal and not waiting.over and side == waiting.side:
             waiting.terminal.digit(digit, now)
 

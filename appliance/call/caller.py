@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 from appliance.call.context import CallContext
@@ -46,6 +47,8 @@ class Caller(Leg):
         self._waiting: list[tuple[int, bytes]] = []
         self._deferred: tuple[bytes, Headers] | None = None
         self._head = b""
+        self.on_cancel: Callable[[float], None] | None = None
+        """Who takes the CANCEL of an INVITE that began no call."""
 
     @property
     def head(self) -> bytes:
@@ -122,6 +125,7 @@ class Caller(Leg):
 
     def close(self) -> None:
         """Forget everything, an unacknowledged provisional response too."""
+        self.on_cancel = None
         self._stop_provisional()
         super().close()
 
@@ -149,3 +153,11 @@ class Caller(Leg):
         if self._pending is not None:
             self._pending.stop()
             self._pending = None
+
+
+def dismiss(leg: Leg, status: int, now: float) -> None:
+    """Send somebody away who came too late, or for nothing."""
+    if isinstance(leg, Caller) and leg.answering:
+        leg.reject(status, now)
+    else:
+        leg.bye(now)

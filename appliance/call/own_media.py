@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from appliance.call.codecs import PLAYABLE, playable
 from appliance.call.leg import Leg
+from appliance.call.security import answered
 from appliance.errors import RemoteError
-from appliance.sdp.offer_answer import direction_of, encodings, reply_to, turned
-from appliance.sdp.protection import without_keys
+from appliance.sdp.offer_answer import check_answer, direction_of, encodings, reply_to, turned
+from appliance.sdp.protection import clear, without_keys
 from appliance.sdp.session import Attribute, Media, Origin, Session
 
 EVENTS = "telephone-event/8000"
@@ -86,6 +87,35 @@ def offered_anew(leg: Leg) -> tuple[Session | None, tuple[int, ...]]:
     ]
     lines = tuple([index for index, line in enumerate(media) if line.port])
     return Session(Origin(1, 1), media=tuple(media)), lines
+
+
+def answer_between(offer: Session, other: Session, to: Leg) -> tuple[Session, tuple[int, ...]]:
+    """Return what another party's offer is as an answer to `offer`, which `to` made; and its lines.
+
+    So two that have both offered are joined. Raises RemoteError 488 where they have nothing in
+    common.
+    """
+    asked = [clear(line) for line in offer.media]
+    theirs = [_as_answer(other, index, line) for index, line in enumerate(offer.media)]
+    bare = Session(Origin(1, 1), media=tuple(theirs))
+    checked = check_answer(replace(offer, media=tuple(asked)), bare)
+    lines = tuple([index for index, line in enumerate(checked.media) if line.port])
+    media = [
+        answered(replace(line, protocol=wanted.protocol), wanted, to, index)
+        if line.port
+        else replace(wanted, port=0)
+        for index, (line, wanted) in enumerate(zip(checked.media, offer.media, strict=True))
+    ]
+    return replace(checked, media=tuple(media)), lines
+
+
+def _as_answer(other: Session, index: int, asked: Media) -> Media:
+    line = other.media[index] if index < len(other.media) else None
+    if line is None or line.kind != asked.kind or not line.port or not asked.port:
+        return replace(asked, port=0)
+    # In the plain profile: who of the two has which keys is settled line by line afterwards.
+    line = replace(clear(line), protocol=clear(asked).protocol)
+    return replace(turned(line, direction_of(other, line)), connection=other.connection_of(line))
 
 
 def _anew(line: Media) -> Media:

@@ -7,20 +7,15 @@ lost: the two are together again if it fails, and who has hung up meanwhile is c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
-
 from msgspec.structs import replace as replaced
 
 from appliance.call.attempt import Attempt
 from appliance.call.branch import Branch
-from appliance.call.context import CallContext
-from appliance.call.joining import PAUSE, Joining
-from appliance.call.leg import Leg, LegOwner
-from appliance.call.media import CallMedia
+from appliance.call.caller import dismiss
+from appliance.call.handover import Handover, HandoverOwner
+from appliance.call.joining import PAUSE
+from appliance.call.leg import Leg
 from appliance.call.own_media import offered_anew
-from appliance.call.party import Party
-from appliance.call.record import RecordDraft
 from appliance.call.referral import Referral, ReferTo, read_refer
 from appliance.call.relays import opposite
 from appliance.call.steps import Outcome, Plan, Ring
@@ -38,40 +33,8 @@ MOST = 16
 """Transfers of one call: phones that hand it on by themselves, round and round, end there."""
 
 
-class TransferOwner(LegOwner, Protocol):
-    """The call, as a transfer sees it."""
-
-    context: CallContext
-    media: CallMedia
-    draft: RecordDraft
-    legs: list[Leg | None]
-    party: Party
-    transfers: int
-
-    @property
-    def caller(self) -> Leg:
-        """The party whose INVITE began the call."""
-        ...
-
-    def hand_on(self, transfer: Transfer) -> None:
-        """Begin to look for somebody in place of one of the two."""
-        ...
-
-    def replace(self, side: int, comes: Leg, text: str) -> Leg | None:
-        """Let a leg take part in place of the one on this side."""
-        ...
-
-    def rejoin(self, now: float) -> None:
-        """Let the two talk again."""
-        ...
-
-    def end(self, who: str, reason: str, now: float, status: int = 500) -> None:
-        """End the call on both sides."""
-        ...
-
-
 def refer(
-    call: TransferOwner, leg: Leg, request: Request, tx: ServerTransaction, now: float
+    call: HandoverOwner, leg: Leg, request: Request, tx: ServerTransaction, now: float
 ) -> None:
     """Take a REFER in the dialog of a party."""
     try:
@@ -88,25 +51,12 @@ def refer(
     Transfer(call, leg, referral).start(to, now)
 
 
-class Transfer:
+class Transfer(Handover):
     """Put whoever a plan reaches in the place of one party."""
 
-    def __init__(self, call: TransferOwner, leaves: Leg, referral: Referral) -> None:
-        self.call = call
-        self.context, self.media, self.draft = call.context, call.media, call.draft
-        self.leaves, self._referral = leaves, referral
-        self.side = call.legs.index(leaves)
-        stays = call.legs[opposite(self.side)]
-        if stays is None:
-            raise AssertionError("a transfer needs two that talk")
-        self.stays = stays
-        self.attempt: Attempt | None = None
-        self._comes: Branch | None = None
-        """Who has answered."""
-        self._joining: Joining | None = None
-        self._agreed = stays.told, stays.heard
-        self._failure: tuple[int, str] | None = None
-        """Why it failed while the party that stays had still to answer us."""
+    def __init__(self, call: HandoverOwner, leaves: Leg, referral: Referral) -> None:
+        super().__init__(call, leaves)
+        self._referral = referral
         self._calls_back = False
         self._timer: Timer | None = None
 
@@ -132,7 +82,9 @@ class Transfer:
         stays, leaves = self.stays, self.leaves
         self.media.vacate(self.side)
         exchange = self.context.exchange
-        party = self.call.party if stays is self.call.caller else exchange.party(stays.extension)
+        party = self.call.party
+        if stays is not self.call.caller or stays.extension != party.extension:
+            party = exchange.party(stays.extension)
         side = opposite(self.side)
         attempt = Attempt(self, self.call, stays, side, party, dialled, HOPS, talks=True)
         self.attempt = attempt
@@ -158,12 +110,16 @@ class Transfer:
             branch.bye(now)
             self._failed(488, f"the answer cannot be passed on: {error}", now)
             return
-        self._comes = branch
-        self._join(branch, now, self._joined)
+        self.comes = branch
+        self.join(branch, now, self._joined)
 
     def unreached(self, status: int, reason: str, now: float) -> None:
         """Take that the target does not answer."""
         self._failed(status, reason, now)
+
+    def taken(self, comes: Leg, now: float) -> None:
+        """Take that somebody has come by itself to the party that stays."""
+        self._succeed(comes, now)
 
     def picked_up(self, now: float) -> None:
         """Do nothing: the party that stays has been connected for long."""
@@ -176,122 +132,51 @@ class Transfer:
         """Save the call."""
         self.call.changed()
 
-    def _join(self, comes: Leg, now: float, done: Callable[[int, str, float], None]) -> None:
-        stays, side = self.stays, opposite(self.side)
-
-        def offer() -> bytes:
-            if comes.heard is None:
-                raise RemoteError(488, "the target has said nothing of its audio")
-            return self.media.offer(comes.heard, comes, stays, side)
-
-        def joined(status: int, session: Session | None, now: float) -> None:
-            self._joining = None
-            if status == 408:
-                text = "the phone did not answer when it was to be transferred"
-                self.call.lapsed(stays, text, now)
-                return
-            done(status, "", now)
-
-        self._joining = Joining(self.call, stays, side, offer, joined)
-        self._joining.start(now)
-
-    def _joined(self, status: int, reason: str, now: float) -> None:
-        comes, self._comes = self._comes, None
-        if comes is None and self._failure is not None:
-            self._give_back(*self._failure, now)
-        elif comes is not None and status == 200:
+    def _joined(self, status: int, session: Session | None, now: float) -> None:
+        comes, self.comes = self.comes, None
+        if comes is None:
+            self._failed(480, "the target hung up", now)
+        elif status == 200:
             self._succeed(comes, now)
-        elif comes is not None:
-            comes.bye(now)
-            self._give_back(status, f"{self.stays.extension} would not talk with the target", now)
+        else:
+            dismiss(comes, status, now)
+            self._failed(status, f"{self.stays.extension} would not talk with the target", now)
 
     def _succeed(self, comes: Leg, now: float) -> None:
+        self.detach(now)
         text = f"{self.leaves.extension} is replaced by {comes.extension} on {comes.flow}"
-        self._detach()
         self.call.replace(self.side, comes, text)
         self._referral.close(200, now, self.leaves.bye)
 
-    # -- what else may happen ---------------------------------------------------------------
-
-    def received(self, leg: Leg, request: Request, tx: ServerTransaction, now: float) -> None:
-        """Take a request of a party: who stays may change how it talks with us, nobody else."""
-        terminal = self.attempt.terminal if self.attempt is not None else None
-        offers = request.method == "INVITE" or bool(request.body and request.method == "UPDATE")
-        if leg is self.stays and terminal is not None and self._joining is None:
-            terminal.received(request, tx, now)
-        elif offers:
-            leg.refuse(tx, 491, now)
-        else:
-            leg.refuse(tx, 200 if request.method in ("UPDATE", "INFO", "OPTIONS") else 501, now)
-
-    def left(self, leg: Leg, now: float) -> bool:
-        """Take that a leg has ended; return whether the call goes on without it."""
-        if leg is self.leaves:
-            self.draft.step(f"{leg.extension} hung up", leg.extension)
-            return True
-        if leg is self._comes:
-            self._comes = None
-            self._failure = 480, "the target hung up"
-            if self._joining is None:
-                self._give_back(*self._failure, now)
-            return True
-        return False
+    def detach(self, now: float) -> None:
+        """Let go of everything that is under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().detach(now)
 
     def stop(self, now: float) -> None:
         """End: the call is over."""
-        self._detach(now)
-        if self._comes is not None:
-            self._comes.bye(now)
+        super().stop(now)
         self._referral.close(487, now, self.leaves.bye)
 
-    def _detach(self, now: float = 0.0) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._joining is not None:
-            self._joining.stop()
-        attempt, self.attempt = self.attempt, None
-        if attempt is not None:
-            attempt.stop(now)
-            attempt.close()
-
-    # -- failure ----------------------------------------------------------------------------
-
     def _failed(self, status: int, reason: str, now: float) -> None:
-        self._give_back(status, reason, now)
-
-    def _give_back(self, status: int, reason: str, now: float) -> None:
         """Bring the two together again, or call back who has hung up meanwhile."""
         self.draft.step(f"transfer failed ({status})" + (f": {reason}" if reason else ""))
-        self._failure = None
         if not self.leaves.ended:
-            self._back_together(status, now)
+            self.back_together(now, lambda now: self._referral.close(status, now, _nothing))
         elif self._calls_back:
             self.call.end("system", reason or "nobody took the transferred call", now)
         else:
             self._calls_back = True
-            self._detach(now)
+            self.detach(now)
             extension = self.leaves.extension
             self.draft.step(f"call {extension} back")
             plan = self.context.exchange.plan(extension, extension, now)
             self._look(plan, extension, now)
 
-    def _back_together(self, status: int, now: float) -> None:
-        stays, leaves = self.stays, self.leaves
 
-        def rejoin(ok: int, reason: str, now: float) -> None:
-            if ok != 200:
-                text = f"{stays.extension} would not go back to who it talked with ({ok})"
-                self.call.end("system", text, now)
-                return
-            self._detach(now)
-            self.call.rejoin(now)
-            self._referral.close(status, now, lambda now: None)
-
-        self.media.take_back()
-        if (stays.told, stays.heard) == self._agreed:
-            rejoin(200, "", now)
-        else:
-            self._join(leaves, now, rejoin)
+def _nothing(now: float) -> None:
+    """Leave a leg as it is."""
 
 
 def sparing(plan: Plan, flows: tuple[Flow, ...], now: float) -> Plan:

@@ -40,5 +40,5 @@ def abilities(request: Request) -> Response:
     response = request.response(200, to_tag=stateless_tag(request))
     response.add("Allow", ALLOW)
     response.add("Accept", "application/sdp")
-    response.add("Supported", "100rel, timer")
+    response.add("Supported", "100rel, timer, replaces, norefersub, tdialog")
     return response

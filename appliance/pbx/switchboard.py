@@ -33,6 +33,7 @@ from appliance.pbx.returning import flow_of
 from appliance.pbx.stateless import abilities, refusal, stateless_tag, unserved
 from appliance.pbx.straight import StraightRegistrar
 from appliance.pbx.survival import Survival
+from appliance.pbx.takeover import Takeovers, read_replaces
 from appliance.sip.arrival import note_source, reply_flow
 from appliance.sip.dialog import Dialogs
 from appliance.sip.digest import Nonces
@@ -77,6 +78,7 @@ class Switchboard:
         self.presence = self.people.presence
         self.guard = Guard(emit)
         self.calls: dict[str, Call] = {}
+        self.takeovers = Takeovers(self.calls, _is_own)
         self._ringing: dict[ServerTransaction, Call] = {}
         self._callers: dict[Flow, dict[str, Call]] = {}
         """The ringing calls of each stream connection: 10,000 of them may end at once."""
@@ -287,6 +289,8 @@ class Switchboard:
         call = self._ringing.get(invite) if invite is not None else None
         if call is not None:
             call.cancelled(now)
+        elif invite is not None:
+            self.takeovers.cancel(invite, now)
 
     # -- a new call ---------------------------------------------------------------------------
 
@@ -302,6 +306,7 @@ class Switchboard:
             raise RemoteError(415, "the body of an INVITE has to be application/sdp")
         if self._transactions.merged(request):
             raise RemoteError(482, "the same request came on another way")
+        replaces = read_replaces(request)
         called = self._called(request, flow, now)
         if isinstance(called, Response):
             self._send(request, flow, called)
@@ -312,6 +317,9 @@ class Switchboard:
         caller, dialled = called.caller, called.dialled
         uri = f"sip:{caller.extension}@{context.domain}"
         party = Party(caller.extension, caller.name, uri, called.line)
+        if replaces is not None:
+            self.takeovers.replace(context, replaces, party, tx, now)
+            return
         name, mode = context.identifiers.token(), site.survival.mode
         started = context.wall(now)
         record = begun(name, context.site, mode, party.extension, party.name, dialled, started)
@@ -371,6 +379,7 @@ class Switchboard:
         """Take the end of a stream connection: its phones are out of reach until they come back."""
         self.location.lost(flow, now)
         self.reach.lost(flow)
+        self.takeovers.lost(flow, now)
         for call in list(self._callers.get(flow, {}).values()):
             call.cancelled(now)
 
@@ -406,3 +415,8 @@ class Switchboard:
     def ports_taken(self) -> int:
         """Return how many RTP ports are in use."""
         return len(self._ports)
+
+
+def _is_own(extension: str, other: str) -> bool:
+    """Tell whether an extension's calls are a user's own."""
+    return extension == other

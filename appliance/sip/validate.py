@@ -15,7 +15,7 @@ METHODS = frozenset(
     )
 )
 """Methods somebody here may take; any other gets 501."""
-SUPPORTED = frozenset(("100rel", "timer"))
+SUPPORTED = frozenset(("100rel", "timer", "replaces", "norefersub", "tdialog"))
 """Extensions a request may insist on; any other gets 420."""
 SCHEMES = ("sip:", "sips:", "tel:", "urn:service:")
 """Request-URIs that can name somebody: a user, a number, an emergency service (RFC 5031)."""
