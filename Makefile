@@ -54,7 +54,7 @@ bench: setup ## the figures of docs/performance.md, beside Kamailio and sippy
 	@.ci/packages $(BENCH_PACKAGES)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-soak: setup ## hours of mixed load, watching memory and descriptors (SOAK="--minutes 60")
+soak: setup ## hours of mixed load, watching memory and descriptors (SOAK="--minutes 60" or "--calls 10000")
 	@$(BIN)/python -m benchmarks.soak $(SOAK)
 
 fuzz: setup ## ten minutes of hostile messages (FUZZ_SECONDS=75 for each of its tests)

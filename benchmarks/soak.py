@@ -1,23 +1,30 @@
 """Mixed load for as long as asked: memory and descriptors must stay flat, and nobody left out.
 
-`python -m benchmarks.soak --minutes 60`: rounds of phones registering over UDP, TCP and TLS and
-of calls, against one Holdfast in an outage. Status 1 where something grew or failed.
+`python -m benchmarks.soak --minutes 60` (or `--calls 10000`): rounds of phones registering over
+UDP, TCP and TLS and of calls, against one Holdfast in an outage. When the last call is over no
+relay, port or element of the kernel's maps may be left. Status 1 where something grew, was left or
+failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from appliance.settings import Settings
 from benchmarks import generator, holdfast
 from benchmarks.isolation import enter_own_network
+from benchmarks.media_relay import Control
 from benchmarks.process import Server, memory_fields, wait_until
 
 PHONES = 500
+CALLS = 400
+"""In a round."""
 WARM_UP = 120.0
 """Seconds before the measure is taken: transactions live for 32, and tables reach their size."""
 GROWTH = 0.3
@@ -36,7 +43,7 @@ def one_round(folder: Path, server: Server) -> list[str]:
         )
         if done["left_out"]:
             wrong.append(f"{done['left_out']} phones left out over {transport}")
-    made = generator.call(folder, server, port=5060, pairs=20, calls=400, rate=100, limit=60)
+    made = generator.call(folder, server, port=5060, pairs=20, calls=CALLS, rate=100, limit=60)
     if made["failed"]:
         wrong.append(f"{made['failed']} calls failed: {made['statuses']}")
     return wrong
@@ -63,12 +70,28 @@ def judge(first: dict[str, Any], last: dict[str, Any], hours: float) -> list[str
     return wrong
 
 
-def soak(folder: Path, server: Server, minutes: float) -> list[str]:
-    """Go round until the time is over; give everything that went wrong."""
+def left_of_calls(sockets: Path) -> dict[str, int]:
+    """Count what calls hold: relays, bound media ports, elements of the kernel's maps."""
+    first, last = Settings().media_ports
+    lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+    ports = [int(line.split()[1].partition(":")[2], 16) for line in lines]
+    words = ["nft", "list", "table", "inet", "holdfast_media"]
+    shown = subprocess.run(words, capture_output=True, text=True, check=False)
+    return {
+        "relays": Control(str(sockets / "media.sock")).stats().relays,
+        "media ports": sum(first <= port <= last for port in ports),
+        "flows in the kernel": shown.stdout.count(" comment "),
+    }
+
+
+def soak(folder: Path, server: Server, minutes: float, calls: int) -> list[str]:
+    """Go round until time and calls are over; give everything that went wrong."""
     began, rounds = time.monotonic(), 0
     wrong: list[str] = []
     first: dict[str, Any] = {}
-    while (passed := time.monotonic() - began) < minutes * 60 or not first:
+    while (
+        (passed := time.monotonic() - began) < minutes * 60 or rounds * CALLS < calls or not first
+    ):
         wrong += one_round(folder, server)
         rounds += 1
         if passed > WARM_UP and not first:
@@ -79,13 +102,20 @@ def soak(folder: Path, server: Server, minutes: float) -> list[str]:
             f"{now['descriptors']:4} descriptors  {len(wrong)} faults {''.join(wrong[-1:])}",
             flush=True,
         )
-    return wrong + judge(first, sample(server), (time.monotonic() - counted) / 3600)
+    last, sockets = sample(server), folder / "soak" / "run"
+    wait_until(lambda: not any(left_of_calls(sockets).values()), 10, 0.5)
+    left = left_of_calls(sockets)
+    grown = {what: round(last[what] - first[what], 1) for what in ("memory", "descriptors")}
+    print(f"{rounds * CALLS:,} calls; grown: {grown}; left: {left}")
+    wrong += [f"{count} {what} are left" for what, count in left.items() if count]
+    return wrong + judge(first, last, (time.monotonic() - counted) / 3600)
 
 
 def main() -> int:
     """Soak and tell."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, help="60 where nothing is said of calls")
+    parser.add_argument("--calls", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("var/bench"))
     asked = parser.parse_args()
     folder: Path = asked.folder.absolute()
@@ -99,7 +129,8 @@ def main() -> int:
     try:
         if not wait_until(lambda: generator.first_status(5060) == 401, 30):
             raise RuntimeError(f"Holdfast did not come up:\n{server.tail()}")
-        wrong = soak(folder, server, asked.minutes)
+        minutes = asked.minutes if asked.minutes is not None else 0.0 if asked.calls else 60.0
+        wrong = soak(folder, server, minutes, asked.calls)
     finally:
         server.stop()
     print("\n".join(wrong) or "flat: nothing grew, nobody was left out")

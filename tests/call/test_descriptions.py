@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.bundle import Policies, SrtpPolicy
+from tests.call.test_basic_call import talking
 from tests.call.test_security import SHA1_32, SHA1_80, called, line, secure
 from tests.phones import Bench, Phone, sdp, site_bundle
 
@@ -160,3 +161,18 @@ def test_payload_numbers_may_differ_from_side_to_side() -> None:
     assert relay.b is not None
     numbers = [[codec.payload_type for codec in side.codecs] for side in (relay.a, relay.b)]
     assert numbers == [[0, 101], [0, 96]]
+
+
+def test_payload_numbers_may_change_in_the_middle_of_a_call() -> None:
+    bench = Bench.in_outage()
+    alice, bob = bench.registered("1001", "1002")
+    invite, answer, _ = talking(bench, alice, bob)
+    events = "telephone-event/8000"
+    offer = lines_of(alice, "m=audio 4000 RTP/AVP 0 96", f"a=rtpmap:96 {events}")
+    alice.send(alice.within(invite, answer, "INVITE", body=offer.replace(b"1 1 IN", b"1 2 IN")))
+    bob.answer(bob.expect("INVITE"), 200, body=offer.replace(alice.host.encode(), b"192.0.2.77"))
+    assert alice.responses() == [100, 200]
+    (relay,) = bench.relays.values()
+    assert relay.b is not None
+    for side in (relay.a, relay.b):
+        assert [codec.payload_type for codec in side.codecs] == [0, 96]

@@ -232,6 +232,35 @@ def test_a_call_that_is_recorded_or_held_comes_back_to_user_space(
     made.talks()
 
 
+def test_ports_used_again_at_once_are_the_new_calls_alone(
+    media: Media, network: Network, call: MakeCall
+) -> None:
+    first = call(LAN[4])
+    other = Phone(network.phones[2], "10.77.0.13")
+    second = relay_between(
+        other, first.relay.a.local, first.b, (first.local_b, 20002), "call/again"
+    )
+    for number in range(10):
+        media.put(first.relay)
+        media.wait_for_flows(4)
+        first.a.rtp.sendto(rtp(number), (APPLIANCE, 20000))
+        assert first.b.hears(rtp(number)) == (APPLIANCE, 20002)
+        (ended,) = media.drop("call/0")
+        assert ended.from_a.packets == 1
+        media.put(second)
+        media.wait_for_flows(4)
+        # Who has not noticed yet that the first call is over talks on.
+        first.a.rtp.sendto(rtp(1000), (APPLIANCE, 20000))
+        other.rtp.sendto(rtp(number), (APPLIANCE, 20000))
+        assert first.b.hears(rtp(number)) == (APPLIANCE, 20002)
+        (ended,) = media.drop("call/again")
+        assert (ended.from_a.packets, ended.from_a.dropped) == (1, 1)
+        media.events.clear()
+    assert first.b.hears_nothing()
+    assert media.flows() == 0
+    other.close()
+
+
 def test_fragments_pass_by_user_space(media: Media, call: MakeCall) -> None:
     made = call(LAN[4])
     media.put(made.relay)
