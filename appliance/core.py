@@ -28,8 +28,10 @@ from appliance.call.restored import ports_of
 from appliance.call.saved import SavedCall, unpack
 from appliance.errors import LocalError, RemoteError
 from appliance.pbx import overview
+from appliance.pbx.room import make_room
+from appliance.pbx.site import Site
 from appliance.pbx.survival import Survival, restored_state
-from appliance.pbx.switchboard import Site, Switchboard
+from appliance.pbx.switchboard import Switchboard
 from appliance.pbx.zones import Zones
 from appliance.ports import Restored
 from appliance.settings import Settings
@@ -40,6 +42,10 @@ from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
 from appliance.sip.timers import TimerQueue
 from appliance.sip.validate import check_request, check_response
+from sbc_bridge.emergency.callbacks import Callbacks
+from sbc_bridge.emergency.help import Help, Outside
+from sbc_bridge.emergency.team import SafetyTeam
+from sbc_bridge.emergency.ways import Ways
 from sbc_bridge.trunk import Trunk
 from sdg.group import Groups
 from sdg.turns import Turns
@@ -66,6 +72,7 @@ class Core:
         self.timers = TimerQueue()
         self.transactions = Transactions(self.timers, self._send, identifiers)
         self._turns = Turns()
+        self.help: Help | None = None
         self.survival: Survival | None = None
         self.zones: Zones | None = None
         lines = Lines()
@@ -74,7 +81,11 @@ class Core:
             "TCP": settings.sip_port,
             "TLS": settings.trunk_port,
         }
-        self.trunk = Trunk(self.timers, self.transactions, identifiers, emit, wall, lines, ports)
+        self.callbacks = Callbacks(self.timers, emit)
+        back = self.callbacks.leads_back
+        self.trunk = Trunk(
+            self.timers, self.transactions, identifiers, emit, wall, lines, ports, back
+        )
         self.switchboard = Switchboard(
             self.timers,
             self.transactions,
@@ -85,6 +96,7 @@ class Core:
             self.trunk,
             lines,
         )
+        self.ways: Outside = Ways(self.trunk, lambda line, now: make_room(lines, line, now))
 
     # -- what comes in ------------------------------------------------------------------------
 
@@ -106,6 +118,8 @@ class Core:
             return self._take()
         if isinstance(message, Request):
             try:
+                if message.body and message.method == "INVITE":
+                    self.switchboard.unpack(message)
                 check_request(message)
                 self.switchboard.receive(message, flow, now)
             except RemoteError as error:
@@ -169,8 +183,13 @@ class Core:
             raise LocalError("a bundle without zones cannot be served")
         first = self.switchboard.site is None
         self.trunk.apply(bundle, now)
-        groups = Groups(bundle, self._turns, self.switchboard.presence)
-        self.switchboard.apply(Site(bundle, self.survival), groups, now)
+        board = self.switchboard
+        groups = Groups(bundle, self._turns, board.presence)
+        team = SafetyTeam(bundle, board.presence, board.own_calls, self._emit)
+        self.help = Help(
+            bundle, self.callbacks, board.presence, self.ways, team, self._wall, self._emit
+        )
+        board.apply(Site(bundle, self.survival), groups, self.help, now)
         if first:
             self._restore(now)
         return self._take()
@@ -178,6 +197,7 @@ class Core:
     def _restore(self, now: float) -> None:
         left = self._restored
         self.switchboard.people.restore(left.bindings, left.forwardings, left.offset, now)
+        self.callbacks.restore(left.callbacks, left.offset, now)
         read = [unpack(row) for row in self._restored.calls]
         self._left = deque([call for call in read if call is not None])
         self.switchboard.claim(ports_of(self._left))

@@ -21,6 +21,8 @@ class Restored:
     """Rows of `SaveBinding`, expired ones too."""
     calls: tuple[bytes, ...] = ()
     """Rows of `SaveCall` whose record was never written."""
+    callbacks: tuple[bytes, ...] = ()
+    """Rows of `SaveCallback` that were not dropped."""
     mode: bytes | None = None
     """Row of the last `SaveMode`; None: there was none."""
     offset: float = 0.0

@@ -258,6 +258,16 @@ class Gateways:
             chosen += _in_turn(equals)
         return chosen
 
+    def everybody(self, group: str, now: float) -> list[tuple[Gateway, bool]]:
+        """Return every SBC of a route group by priority, and whether it is well (E6)."""
+        found = [
+            (gateway, gateway.usable(now) and key not in self.drained)
+            for key, gateways in self._gateways.items()
+            if self._places[key].group.id == group
+            for gateway in gateways
+        ]
+        return sorted(found, key=lambda row: row[0].priority)
+
     def full(self, gateway: Gateway) -> bool:
         """Tell whether an SBC has all the calls it may have."""
         limit = gateway.max_calls

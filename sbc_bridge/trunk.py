@@ -18,6 +18,7 @@ from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
 from appliance.sip.timers import TimerQueue
+from appliance.sip.uri import SipUri
 from sbc_bridge.caller_id import Identity, dressed, identity_of
 from sbc_bridge.gateway import Gateway
 from sbc_bridge.gateways import Gateways
@@ -65,17 +66,21 @@ class Trunk:
         wall: Callable[[float], float],
         lines: Lines,
         ports: dict[Transport, int],
+        leads_back: Callable[[str], bool] = lambda number: False,
     ) -> None:
+        """`leads_back` tells whether somebody is to be called back on a number (E7)."""
         self._emit = emit
         self._wall = wall
+        self._leads_back = leads_back
         self.gateways = Gateways(timers, transactions, identifiers, emit, lines, ports)
         self.toll = Toll(emit, lines)
-        self._site: Site | None = None
+        self.site: Site | None = None
+        """What the bundle in force says; None: there is none yet."""
         self._trusts: tuple[Trust, ...] | None = None
 
     def apply(self, bundle: Bundle, now: float) -> None:
         """Serve this bundle from now on; calls under way go on."""
-        self._site = Site(bundle)
+        self.site = Site(bundle)
         self.toll.apply(bundle.number_plan.limits, {user.id for user in bundle.users})
         trusts = tuple(trusts_of(bundle.route_groups))
         if trusts != self._trusts:
@@ -103,21 +108,30 @@ class Trunk:
 
     def arrival(self, request: Request, flow: Flow) -> Arrival:
         """Return what an INVITE of an SBC means; raises RemoteError 404 for what is not ours."""
-        source, site = self.gateways.source(flow), self._site
+        source, site = self.gateways.source(flow), self.site
         if source is None or site is None:
             raise AssertionError("asked for a call that is no SBC's")
         group, gateway = source
+        back = self.called_back(request)
         return Arrival(
             caller=site.inbound.caller(request),
-            dialled=site.inbound.dialled(request, group),
+            dialled=back or site.inbound.dialled(request, group),
             line=gateway.line,
         )
+
+    def called_back(self, request: Request) -> str:
+        """Return the number an INVITE of an SBC is for, if somebody is to be called back on it."""
+        target = request.target
+        if self.site is None or not isinstance(target, SipUri):
+            return ""
+        number = self.site.numbers.heard(target.user or "")
+        return number if self._leads_back(number) else ""
 
     # -- calls to the outside -----------------------------------------------------------------
 
     def plan(self, leaving: Leaving, now: float) -> Plan | None:
         """Return the plan of a call to the outside; None: what was dialled is nothing there."""
-        site = self._site
+        site = self.site
         if site is None or not site.groups:
             return None
         reading = site.numbers.read(leaving.dialled, leaving.payer.rules)

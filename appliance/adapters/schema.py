@@ -79,6 +79,15 @@ def keep_forwardings(db: Database) -> None:
     )
 
 
+@migrations()
+def keep_callbacks(db: Database) -> None:
+    """Keep who is called back after a call for help, in the order of the calls."""
+    db.execute(
+        "CREATE TABLE callback (id INTEGER PRIMARY KEY, call TEXT NOT NULL UNIQUE,"
+        " row BLOB NOT NULL) STRICT"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database ready for use, and what had to be done for that."""

@@ -19,7 +19,14 @@ from typing import Any
 
 from appliance.adapters.schema import is_corruption, open_database, snapshot_of, take_snapshot
 from appliance.adapters.tables import Moment, Pending, Saving, Tables
-from appliance.call.actions import Notice, SaveCall, SaveForwarding, SaveMode, SaveRecord
+from appliance.call.actions import (
+    Notice,
+    SaveCall,
+    SaveCallback,
+    SaveForwarding,
+    SaveMode,
+    SaveRecord,
+)
 from appliance.errors import Unavailable
 from appliance.ports import Restored
 
@@ -35,7 +42,10 @@ SNAPSHOT_FIRST = 300.0
 """Seconds after the start: the phones that come back first need the disk more."""
 BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
-URGENT = frozenset((SaveCall, SaveForwarding, SaveRecord, SaveMode))
+PATIENCE = 0.3
+"""Seconds that a call for help waits for the disk, and everybody with it; a commit takes 0.01."""
+
+URGENT = frozenset((SaveCall, SaveForwarding, SaveRecord, SaveMode, SaveCallback))
 """Written within `PACE` and a commit: phones believe what they were told meanwhile."""
 
 Read = Callable[[Tables, Moment], Any]
@@ -94,6 +104,24 @@ class Store:
             self._urgent.set()
         if not self._wake.is_set():
             self._wake.set()
+
+    def save_now(self, action: SaveCallback) -> None:
+        """Write, and return when it is on the disk, or when the disk has had its chance.
+
+        A call for help waits for this, so it may block the loop, and must not for long.
+        """
+        future: Future[Any] = Future()
+        self.save(action)
+        self._queue.append((lambda tables, _: tables.has_callback(action.call_id), future))
+        self._urgent.set()
+        self._wake.set()
+        try:
+            written = bool(future.result(PATIENCE))
+        except (TimeoutError, Unavailable):
+            written = False
+        if not written:
+            text = "a call for help is made before the disk knows whom to call back"
+            self._say("alarm", "store.callback", text)
 
     async def records(
         self, limit: int = 100, since: float | None = None, call_id: str | None = None

@@ -13,9 +13,11 @@ import msgspec
 
 from appliance.call.actions import (
     DropBinding,
+    DropCallback,
     ModeChange,
     SaveBinding,
     SaveCall,
+    SaveCallback,
     SaveForwarding,
     SaveMode,
     SaveRecord,
@@ -23,7 +25,16 @@ from appliance.call.actions import (
 from appliance.call.record import CallRecord
 from appliance.ports import Restored
 
-Saving = SaveBinding | DropBinding | SaveForwarding | SaveCall | SaveRecord | SaveMode
+Saving = (
+    SaveBinding
+    | DropBinding
+    | SaveForwarding
+    | SaveCall
+    | SaveRecord
+    | SaveMode
+    | SaveCallback
+    | DropCallback
+)
 
 HELD_RECORDS = 50_000
 """Records kept in memory while the disk takes none: about 50 MB; reliability asks for 10,000."""
@@ -63,20 +74,16 @@ class Pending:
     """By user; None: to be deleted."""
     calls: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, CallRecord] = field(default_factory=dict)
+    callbacks: dict[str, bytes | None] = field(default_factory=dict)
+    """By call; None: to be deleted."""
     mode: bytes | None = None
     changes: list[tuple[float, ModeChange]] = field(default_factory=list)
     lost: int = 0
     """Records given up because memory was full."""
 
     def __bool__(self) -> bool:
-        return bool(
-            self.bindings
-            or self.forwardings
-            or self.calls
-            or self.records
-            or self.changes
-            or self.mode is not None
-        )
+        waiting = (self.bindings, self.forwardings, self.calls, self.records, self.callbacks)
+        return any(waiting) or bool(self.changes) or self.mode is not None
 
     def take(self, action: Saving, wall: float) -> None:
         """Remember what to write."""
@@ -92,6 +99,10 @@ class Pending:
                     self.calls[action.call_id] = action.row
             case SaveRecord():
                 self._take_record(action.record)
+            case SaveCallback():
+                self.callbacks[action.call_id] = action.row
+            case DropCallback():
+                self.callbacks[action.call_id] = None
             case SaveMode():
                 self.mode = action.row
                 if action.change is not None and len(self.changes) < HELD_CHANGES:
@@ -139,6 +150,7 @@ class Tables:
             self._write_forwardings(pending.forwardings)
             self._write_calls(pending.calls)
             self._write_records(pending.records, now.wall)
+            self._write_callbacks(pending.callbacks)
             self._write_mode(pending)
             if now.monotonic - self._noted >= CLOCK_EVERY:
                 self._note(now)
@@ -203,6 +215,11 @@ class Tables:
         known = self._calls
         self._delete("call", "id", [(known[call],) for call in records if call in known])
 
+    def _write_callbacks(self, callbacks: dict[str, bytes | None]) -> None:
+        saved = [(call, row) for call, row in callbacks.items() if row is not None]
+        self._upsert("callback (call, row)", "call", ("row",), saved)
+        self._delete("callback", "call", [(call,) for call, row in callbacks.items() if not row])
+
     def _write_mode(self, pending: Pending) -> None:
         if pending.mode is not None:
             self._upsert("mode (id, row)", "id", ("row",), [(1, pending.mode)])
@@ -258,6 +275,7 @@ class Tables:
             bindings=tuple(row for (row,) in self._rows("SELECT row FROM binding")),
             calls=tuple(row for (row,) in self._rows("SELECT row FROM call")),
             forwardings=tuple(row for (row,) in self._rows("SELECT row FROM forwarding")),
+            callbacks=tuple(row for (row,) in self._rows("SELECT row FROM callback ORDER BY id")),
             mode=mode[0] if mode else None,
             offset=self._offset(now),
         )
@@ -311,6 +329,10 @@ class Tables:
             (limit,),
         )
         return [dict(zip(("at", "before", "after", "reason"), row, strict=True)) for row in found]
+
+    def has_callback(self, call: str) -> bool:
+        """Tell whether a call's callback is on the disk."""
+        return bool(self._rows("SELECT 1 FROM callback WHERE call = ?", (call,)))
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, values).fetchall()

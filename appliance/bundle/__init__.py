@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from appliance.bundle.advice import warnings
 from appliance.bundle.calling_parts import FeatureCodes, Forwarding, Texts
+from appliance.bundle.emergency_parts import Civic, Emergency, Location
 from appliance.bundle.json_schema import schema
 from appliance.bundle.parts import (
     Bundle,
@@ -19,7 +20,6 @@ from appliance.bundle.parts import (
     Hours,
     Ldap,
     LdapAccount,
-    Location,
     Monitoring,
     Opening,
     Policies,
@@ -49,11 +49,13 @@ __all__ = [
     "Bundle",
     "BundleError",
     "CallLimits",
+    "Civic",
     "Contact",
     "Credential",
     "Device",
     "DialRule",
     "DscpQueue",
+    "Emergency",
     "FeatureCodes",
     "Forwarding",
     "Group",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from appliance.bundle.dscp import STRATEGIES, mismatch, plain
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
+from appliance.bundle.rules.emergency import doubts
 from appliance.bundle.rules.ways import dead_ends
 
 
@@ -18,6 +19,7 @@ def warnings(bundle: Bundle) -> list[Problem]:
         *_hidden(bundle),
         *_hashes(bundle),
         *dead_ends(bundle),
+        *doubts(bundle),
     ]
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.bundle.calling_parts import FeatureCodes, Forwarding, Texts
+from appliance.bundle.emergency_parts import Emergency, Location
 from appliance.bundle.part import Part
 from appliance.bundle.trunk_parts import DialRule, NumberPlan, Peer, RouteGroup, TrunkNumber
 from appliance.bundle.values import (
@@ -35,7 +36,6 @@ from appliance.bundle.values import (
     OpeningTime,
     Port,
     Realm,
-    Seconds,
     SrtpPolicy,
     Target,
     Text,
@@ -124,17 +124,8 @@ class Device(Part, frozen=True, kw_only=True):
     users: tuple[Identifier, ...]
     """Ids of the users with a line on it."""
     tier: Literal["emergency", "lobby", "normal"] = "normal"
-
-
-class Location(Part, frozen=True, kw_only=True):
-    """A place to send help to (E6)."""
-
-    id: Identifier
-    name: Name
-    elin: Number | None = None
-    address: Text = ""
-    networks: tuple[Line, ...] = ()
-    """IP networks, CIDR, longest match wins."""
+    location: Identifier | None = None
+    """Id in `locations`: where it stands; known by its `mac` in what the phone says of itself."""
 
 
 class Contact(Part, frozen=True, kw_only=True):
@@ -281,8 +272,8 @@ class Policies(Part, frozen=True, kw_only=True):
     """Calls at a time; the next gets 503."""
     dscp_strategy: Literal["12-queue", "4-queue"] = "12-queue"
     """Table of DSCP marks, by how many queues the network has; `dscp` changes its rows (H3)."""
-    emergency_callback: Seconds = 7200.0
-    """How long the number of an emergency call leads back to its caller (E7)."""
+    emergency_callback: Annotated[float, Meta(ge=120, le=172_800)] = 7200.0
+    """How long the number of an emergency call leads back to its caller, seconds (E7)."""
 
 
 class LdapAccount(Part, frozen=True, kw_only=True):
@@ -352,7 +343,9 @@ class Bundle(Part, frozen=True, kw_only=True):
     trunk_numbers: tuple[TrunkNumber, ...] = ()
     peers: tuple[Peer, ...] = ()
     number_plan: NumberPlan = NumberPlan()
-    emergency_numbers: tuple[Digits, ...] = ("911", "933")
+    emergency_numbers: tuple[Digits, ...] = ()
+    """Numbers that call for help, besides any rule; empty: those of `number_plan.country`."""
+    emergency: Emergency = Emergency()
     policies: Policies = Policies()
     feature_codes: FeatureCodes = FeatureCodes()
     texts: Texts = Texts()

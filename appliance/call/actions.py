@@ -171,6 +171,20 @@ class ModeChange(msgspec.Struct, frozen=True):
     reason: str
 
 
+class SaveCallback(msgspec.Struct, frozen=True):
+    """Write who is called back after a call for help; on the disk before the next action (E7)."""
+
+    call_id: str
+    row: bytes
+    """As `sbc_bridge.emergency.callbacks` packs it."""
+
+
+class DropCallback(msgspec.Struct, frozen=True):
+    """Forget who is called back."""
+
+    call_id: str
+
+
 class ProbeZone(msgspec.Struct, frozen=True):
     """Send one OPTIONS to a zone and report `ZoneAnswer` within `timeout` seconds."""
 
@@ -227,6 +241,8 @@ Action = (
     | SaveCall
     | SaveRecord
     | SaveMode
+    | SaveCallback
+    | DropCallback
     | ProbeZone
     | LocateGateway
     | TrustGateways

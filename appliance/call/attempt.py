@@ -280,6 +280,8 @@ class Attempt:
     def _perform(self, step: Step, now: float) -> None:
         while isinstance(step, Note):
             self.draft.step(step.text)
+            if step.emergency is not None:
+                self.draft.note(emergency=step.emergency)
             if step.status and isinstance(self.client, Caller):
                 self.client.progress(step.status, now)
             step = self._next(Outcome("noted", at=now))

@@ -16,6 +16,7 @@ from appliance.errors import RemoteError
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog
 from appliance.sip.matching import ClientTransaction
 from appliance.sip.message import Request, Response
+from appliance.sip.multipart import Part, join
 from appliance.sip.values import RAck, RetryAfter
 
 NO_SUCH_MEDIA = (415, 488, 606)
@@ -59,6 +60,8 @@ class Invitation(msgspec.Struct, frozen=True):
     """Every forwarding on the call's way, the first one first."""
     headers: tuple[tuple[str, str], ...] = ()
     """Further headers, such as Referred-By."""
+    parts: tuple[Part, ...] = ()
+    """What the body carries beside the description."""
 
 
 class Branch(Leg):
@@ -125,8 +128,10 @@ class Branch(Leg):
         if invitation.early_reliable:
             request.add("Supported", "100rel")
         if body:
-            request.add("Content-Type", SDP)
-            request.body = body
+            kind, request.body = SDP, body
+            if invitation.parts:
+                kind, request.body = join([Part(SDP, body), *invitation.parts], self._local_tag)
+            request.add("Content-Type", kind)
         self._body = body
         self._request = request
         self._tx = self.context.transactions.request(request, self.flow, now, self)

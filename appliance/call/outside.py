@@ -45,6 +45,10 @@ class Outside(Protocol):
         """Return what an INVITE from there means; raises RemoteError for what is not ours."""
         ...
 
+    def called_back(self, request: Request) -> str:
+        """Return the number an INVITE from there is for, if somebody is called back on it (E7)."""
+        ...
+
     def plan(self, leaving: Leaving, now: float) -> Plan | None:
         """Return the plan of a call to the outside; None: what was dialled is nothing there."""
         ...
@@ -64,6 +68,10 @@ class Nothing:
     def arrival(self, request: Request, flow: Flow) -> Arrival:
         """Never be asked."""
         raise AssertionError("a call from outside where there is none")
+
+    def called_back(self, request: Request) -> str:
+        """Lead back to nobody."""
+        return ""
 
     def plan(self, leaving: Leaving, now: float) -> Plan | None:
         """Lead nowhere."""

@@ -7,6 +7,7 @@ from itertools import islice
 
 import msgspec
 
+from appliance.call.emergency import HelpRecord
 from appliance.rtp.quality import MediaQuality
 
 
@@ -93,6 +94,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One for each of `steps`; empty in records from before there were any."""
     from_caller: MediaCounters = MediaCounters()
     from_callee: MediaCounters = MediaCounters()
+    emergency: HelpRecord | None = None
+    """None: it was no call for help."""
     sealed: bool = True
     """False while counters are still to come; only sealed records are uploaded."""
 

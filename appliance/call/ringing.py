@@ -161,6 +161,7 @@ def _shown(invitation: Invitation, target: Target) -> Invitation:
         caller=shown.caller,
         callee=shown.callee,
         headers=shown.headers,
+        parts=shown.parts,
         diverted=(),
         early_reliable=True,
     )

@@ -12,8 +12,10 @@ from typing import Literal
 import msgspec
 
 from appliance.bundle import SrtpPolicy
+from appliance.call.emergency import HelpRecord
 from appliance.call.line import Line
 from appliance.sip.flow import Flow
+from appliance.sip.multipart import Part
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -25,6 +27,8 @@ class Shown(msgspec.Struct, frozen=True):
     """To."""
     headers: tuple[tuple[str, str], ...] = ()
     """What else it carries, e.g. P-Asserted-Identity."""
+    parts: tuple[Part, ...] = ()
+    """What its body carries beside the description."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -117,6 +121,8 @@ class Note(msgspec.Struct, frozen=True):
     text: str
     status: int = 0
     """Provisional response that tells the caller as much, while it waits; 0: none."""
+    emergency: HelpRecord | None = None
+    """What the record keeps of a call for help."""
 
 
 class Reject(msgspec.Struct, frozen=True):

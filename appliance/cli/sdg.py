@@ -146,7 +146,6 @@ def _test(arguments: argparse.Namespace) -> int:
         Forwardings(lambda action: None),
         Nothing(),
         lambda now: now,
-        lambda action: None,
     )
     plan = destinations.plan(caller, group.extension, None, at)
     steps = list(walk(plan, script, at))

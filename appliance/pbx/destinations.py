@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from appliance.bundle import Bundle, Group, User
-from appliance.call.actions import Action, Notice
+from appliance.call.emergency import HelpCaller
 from appliance.call.outside import Leaving, Outside
 from appliance.call.path import follow
 from appliance.call.steps import Diverted, Plan, Play, Reject, Target
@@ -20,10 +20,14 @@ from appliance.pbx.dialplan import (
     ToGroup,
     ToUser,
 )
+from appliance.pbx.emergency import HelpPlans
 from appliance.pbx.features import Features
 from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.user import Called
 from appliance.sip.flow import Flow
+
+NO_FLOW = Flow("UDP", ("0.0.0.0", 0), ("0.0.0.0", 0))
+"""Of a caller who is only imagined."""
 
 
 class GroupPlans(Protocol):
@@ -54,10 +58,13 @@ class Destinations:
         forwardings: Forwardings,
         outside: Outside,
         wall: Callable[[float], float],
-        emit: Callable[[Action], None],
+        help: HelpPlans | None = None,
         outage: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`outage` tells whether the site serves itself because its cloud is gone."""
+        """Without `help` a call for help that a group leads to is refused.
+
+        `outage` tells whether the site serves itself because its cloud is gone.
+        """
         self._bundle = bundle
         self._dialplan = dialplan
         self._phones = phones
@@ -68,7 +75,7 @@ class Destinations:
         self._users = {user.extension: user for user in bundle.users}
         self._outside = outside
         self._wall = wall
-        self._emit = emit
+        self._help = help
 
     def plan(self, caller: User, dialled: str, flow: Flow | None, now: float) -> Plan:
         """Return the plan of a call; the phone on the caller's own `flow` is not rung.
@@ -130,9 +137,19 @@ class Destinations:
             return rejected(Reject(destination.status, destination.reason))
         if isinstance(destination, ToFeature):
             raise AssertionError("a code leads nowhere else")
-        text = f"{caller.name} ({caller.extension}) dialled {destination.number}: no trunk here"
-        self._emit(Notice("alarm", "emergency.no_trunk", text))
-        return rejected(Reject(503, "no trunk to the emergency services"))
+        if self._help is None:
+            return rejected(Reject(503, f"nobody here calls {destination.number.digits}"))
+        return self._help.plan(_led(caller, flow, now), destination.number, now)
+
+    def callback(self, number: str, now: float) -> Plan | None:
+        """Return the plan of a call from outside on which somebody is called back, if any is."""
+
+        def resolve(dialled: str, now: float, way: tuple[Diverted, ...]) -> Plan:
+            found = self._dialplan.find(dialled)
+            return self._one(OUTSIDE, OUTSIDE, found, None, now, dialled)
+
+        plan = self._help.callback(number, now) if self._help is not None else None
+        return follow(plan, resolve, now) if plan is not None else None
 
     def _called(self, user: User, caller: User, flow: Flow | None) -> Called:
         return Called(
@@ -148,6 +165,21 @@ def greeting(sound: str, plan: Plan) -> Plan:
     """Return a plan that is gone through once a sound has been heard."""
     yield Play((sound,))
     yield from plan
+
+
+OUTSIDE = User(id="", name="outside", extension="outside")
+"""Who calls from outside, for plans that ask."""
+
+
+def _led(caller: User, flow: Flow | None, now: float) -> HelpCaller:
+    """Return who calls for help by way of a group: a user who has proved to be one."""
+    return HelpCaller(
+        call_id=f"{caller.id}-{now:.6f}",
+        user=caller,
+        proved=True,
+        flow=flow or NO_FLOW,
+        contact="",
+    )
 
 
 def rejected(reject: Reject) -> Plan:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from appliance.bundle import Bundle, Group, User
+from appliance.bundle.emergency import EmergencyNumber, EmergencyNumbers
 from appliance.pbx.directory import Directory
 
 CODES_BEGIN = ("*", "#")
@@ -32,7 +33,7 @@ class ToGroup:
 class Emergency:
     """Call for help."""
 
-    number: str
+    number: EmergencyNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,7 @@ class DialPlan:
     def __init__(self, bundle: Bundle, directory: Directory) -> None:
         self._directory = directory
         self._code = bundle.site.code
-        self._emergency = frozenset(bundle.emergency_numbers)
-        self._prefix = bundle.number_plan.outside_prefix or ""
+        self.emergency = EmergencyNumbers(bundle)
         self._groups = {group.extension: group for group in bundle.groups}
         self._groups |= {number: group for group in bundle.groups for number in group.numbers}
         codes = msgspec.structs.asdict(bundle.feature_codes)
@@ -72,12 +72,9 @@ class DialPlan:
 
     def find(self, dialled: str) -> Destination:
         """Return where the user part of a Request-URI leads: emergency first, then our own."""
-        if dialled in self._emergency:
-            return Emergency(dialled)
-        if self._prefix and dialled.startswith(self._prefix):
-            rest = dialled[len(self._prefix) :]
-            if rest in self._emergency:
-                return Emergency(rest)
+        number = self.emergency.find(dialled)
+        if number is not None:
+            return Emergency(number)
         found = self._own(dialled)
         if found is None and dialled.startswith(self._code):
             found = self._own(dialled[len(self._code) :])  # own site code and extension (C2)

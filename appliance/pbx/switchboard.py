@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.bundle import Bundle, User
+from appliance.bundle import User
 from appliance.call import restored
 from appliance.call.actions import Action, Notice, Relay, Send
 from appliance.call.call import Call
@@ -23,16 +23,16 @@ from appliance.errors import RemoteError
 from appliance.pbx.access import ACCESS, misplaced
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans, rejected
-from appliance.pbx.dialplan import DialPlan
-from appliance.pbx.directory import Directory
+from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_asked, unpacked
 from appliance.pbx.exchange import Exchange
 from appliance.pbx.guard import Guard
+from appliance.pbx.own_calls import OwnCalls
 from appliance.pbx.people import People
 from appliance.pbx.registrar import Registrar
 from appliance.pbx.returning import flow_of
+from appliance.pbx.site import Site
 from appliance.pbx.stateless import abilities, refusal, stateless_tag, unserved
 from appliance.pbx.straight import StraightRegistrar
-from appliance.pbx.survival import Survival
 from appliance.pbx.takeover import Takeovers, read_replaces
 from appliance.sip.arrival import note_source, reply_flow
 from appliance.sip.dialog import Dialogs
@@ -45,16 +45,6 @@ from appliance.sip.register_shape import RegisterShapes
 from appliance.sip.timers import TimerQueue
 
 Emit = Callable[[Action], None]
-
-
-class Site:
-    """One bundle, indexed for the questions the switchboard asks."""
-
-    def __init__(self, bundle: Bundle, survival: Survival) -> None:
-        self.bundle = bundle
-        self.survival = survival
-        self.directory = Directory(bundle)
-        self.dialplan = DialPlan(bundle, self.directory)
 
 
 class Switchboard:
@@ -77,6 +67,7 @@ class Switchboard:
         self.location = self.people.location
         self.presence = self.people.presence
         self.guard = Guard(emit)
+        self.own_calls = OwnCalls()
         self.calls: dict[str, Call] = {}
         self.takeovers = Takeovers(self.calls, _is_own)
         self._ringing: dict[ServerTransaction, Call] = {}
@@ -95,13 +86,14 @@ class Switchboard:
         self._context: CallContext | None = None
         self._destinations: Destinations | None = None
         self._authentication: Authentication | None = None
+        self._help_desk: HelpDesk | None = None
         self._registrar: Registrar | None = None
         self._straight: StraightRegistrar | None = None
         self._shapes = RegisterShapes()
 
     # -- the bundle ---------------------------------------------------------------------------
 
-    def apply(self, site: Site, groups: GroupPlans, now: float) -> None:
+    def apply(self, site: Site, groups: GroupPlans, help: HelpPlans, now: float) -> None:
         """Serve this site from now on; calls under way keep what they began with."""
         self.site = site
         bundle = site.bundle
@@ -114,7 +106,7 @@ class Switchboard:
             self.people.forwardings,
             self._outside,
             self._wall,
-            self._emit,
+            help,
             lambda: self.people.outage,
         )
         self._context = CallContext(
@@ -132,9 +124,12 @@ class Switchboard:
             lines=self._lines,
             legs=legs,
         )
+        self.own_calls.context = self._context
         self._authentication = Authentication(
             site.directory, bundle, self._nonces, self.guard, self._identifiers, self.location
         )
+        known = Identification(site.directory, self.location, self._authentication)
+        self._help_desk = HelpDesk(self._context, known, help, self.calls, self._begin)
         self.people.apply(bundle, site.survival.mode)
         self._registrar = Registrar(
             site.directory, bundle, self.location, self._authentication, self._emit
@@ -171,6 +166,11 @@ class Switchboard:
         if straight is None or site is None or not site.survival.admits_registrations:
             return False
         return straight.receive(data, flow, now)
+
+    def unpack(self, request: Request) -> None:
+        """Make a call for help readable that brings more than its description."""
+        if self.site is not None:
+            unpacked(request, self.site.dialplan.emergency)
 
     def receive(self, request: Request, flow: Flow, now: float) -> None:
         """Take one well-formed request; raises RemoteError for what is answered without state."""
@@ -296,10 +296,15 @@ class Switchboard:
 
     def _invite(self, request: Request, flow: Flow, now: float) -> None:
         site, context = self.site, self._context
-        if site is None or context is None or self._authentication is None:
+        if site is None or context is None or self._authentication is None or not self._help_desk:
             self._unserved(request, flow, 30)
             return
-        if not site.survival.admits_registrations:
+        outside, standby = self._outside.knows(flow), not site.survival.admits_registrations
+        number = None if outside else number_asked(request, site.dialplan.emergency)
+        if number is not None:
+            self._help_desk.take(request, flow, number, standby, now)
+            return
+        if standby and not (outside and self._outside.called_back(request)):
             self._unserved(request, flow, site.survival.retry_after)
             return
         if request.body and request.content_type != "application/sdp":
@@ -314,14 +319,24 @@ class Switchboard:
         tx = self._transactions.receive_request(request, flow, now)
         if tx is None:
             return
-        caller, dialled = called.caller, called.dialled
-        uri = f"sip:{caller.extension}@{context.domain}"
-        party = Party(caller.extension, caller.name, uri, called.line)
+        uri = f"sip:{called.caller.extension}@{context.domain}"
+        party = Party(called.caller.extension, called.caller.name, uri, called.line)
         if replaces is not None:
             self.takeovers.replace(context, replaces, party, tx, now)
             return
-        name, mode = context.identifiers.token(), site.survival.mode
-        started = context.wall(now)
+        name = context.identifiers.token()
+        call = self._begin(tx, flow, party, called.dialled, name, now)
+        plan = self._called_back(called, now) or self._refusal(request, site)
+        call.start(plan or self._plan(called.caller, called.dialled, flow, now), now)
+
+    def _begin(
+        self, tx: ServerTransaction, flow: Flow, party: Party, dialled: str, name: str, now: float
+    ) -> Call:
+        """Make a call with its record, and have it found by whatever concerns it."""
+        site, context = self.site, self._context
+        if site is None or context is None:
+            raise AssertionError("there is no call before there is a site")
+        mode, started = site.survival.mode, context.wall(now)
         record = begun(name, context.site, mode, party.extension, party.name, dialled, started)
         call = Call(context, tx, flow, party, record, self._over)
         self.calls[call.id] = call
@@ -329,8 +344,7 @@ class Switchboard:
         if flow.reliable:
             self._callers.setdefault(flow, {})[call.id] = call
         self.presence.changed(call)
-        plan = self._refusal(request, site) or self._plan(caller, dialled, flow, now)
-        call.start(plan, now)
+        return call
 
     def _called(self, request: Request, flow: Flow, now: float) -> Arrival | Response:
         """Return who calls whom: by certificate or address from outside, else by digest."""
@@ -342,6 +356,12 @@ class Switchboard:
         if isinstance(caller, Response):
             return caller
         return Arrival(caller=caller, dialled=request.request_uri.user or "", line=None)
+
+    def _called_back(self, called: Arrival, now: float) -> Plan | None:
+        """Return the plan of a call from outside to whoever called for help; no limit stops it."""
+        if self._destinations is None or called.line is None:
+            return None
+        return self._destinations.callback(called.dialled, now)
 
     def _refusal(self, request: Request, site: Site) -> Plan | None:
         """Return the plan of a call that cannot be tried at all; it leaves a record as well."""
@@ -391,25 +411,31 @@ class Switchboard:
 
     def relay_failed(self, event: RelayFailed | RelaySilent, now: float) -> None:
         """Move or end a call whose audio cannot pass; end one whose phones both fell silent."""
-        call = self.calls.get(event.key.partition("/")[0])
+        name = event.key.partition("/")[0]
+        call = self.calls.get(name)
         if call is None:
+            self.own_calls.relay_failed(name, now)
             return
         if isinstance(event, RelayFailed):
             call.relay_failed(event, now)
-        else:
+        elif call.draft.record.emergency is None:  # who hides is silent, and listens
             call.silent(event.seconds, now)
 
     def media_heard(self, event: Heard, now: float) -> None:
         """Tell a call what its sounds, keys and recordings came to."""
-        call = self.calls.get(event.key.partition("/")[0])
+        name = event.key.partition("/")[0]
+        call = self.calls.get(name)
         if call is not None:
             call.media_heard(event, now)
+        else:
+            self.own_calls.heard(name, event, now)
 
     # -- what admins see ----------------------------------------------------------------------
 
     def relays(self) -> list[Relay]:
         """Return every relay that must exist."""
-        return [relay for call in self.calls.values() for relay in call.media.relays]
+        calls = [relay for call in self.calls.values() for relay in call.media.relays]
+        return calls + self.own_calls.relays
 
     @property
     def ports_taken(self) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.bundle import Bundle, Prompt
+from appliance.bundle.spoken import spoken_texts
 from appliance.bundle.wav import read_wav
 from appliance.errors import HoldfastError
 from appliance.files import write_durably
@@ -38,11 +39,14 @@ class Wanted(msgspec.Struct, frozen=True):
     language: str
     country: str
     prompts: tuple[Prompt, ...] = ()
+    spoken: dict[str, str] = {}
+    """Names of further sounds, with what they say: people and places, for emergencies."""
 
     @classmethod
     def of(cls, bundle: Bundle) -> Wanted:
         """Return what this bundle wants."""
-        return cls(bundle.site.language, bundle.number_plan.country, bundle.prompts)
+        spoken = spoken_texts(bundle)
+        return cls(bundle.site.language, bundle.number_plan.country, bundle.prompts, spoken)
 
     @property
     def digest(self) -> str:
@@ -65,8 +69,26 @@ def prepare(wanted: Wanted, folder: Path) -> Shelf:
     """
     files: dict[str, str] = {}
     missing: dict[str, str] = {}
-    for prompt in wanted.prompts:
-        language = prompt.language or wanted.language
+    spoken = [Prompt(id=name, text=text) for name, text in wanted.spoken.items()]
+    _make(wanted.prompts, wanted.language, folder, files, missing)
+    if spoken:
+        # Thousands of names take minutes, for which the site's own prompts need not wait.
+        _write_index(folder, wanted, "", files, missing)
+        _make(spoken, wanted.language, folder, files, missing)
+    shelf = _write_index(folder, wanted, wanted.digest, files, missing)
+    _tidy(folder, files.values())
+    return shelf
+
+
+def _make(
+    prompts: Iterable[Prompt],
+    usual: str,
+    folder: Path,
+    files: dict[str, str],
+    missing: dict[str, str],
+) -> None:
+    for prompt in prompts:
+        language = prompt.language or usual
         file = folder / _file_name(prompt, language)
         if not file.exists():
             try:
@@ -76,15 +98,19 @@ def prepare(wanted: Wanted, folder: Path) -> Shelf:
                 continue
             write_durably(file, encode_ulaw(samples), FILE_MODE)
         files[prompt.id] = file.name
+
+
+def _write_index(
+    folder: Path, wanted: Wanted, made_from: str, files: dict[str, str], missing: dict[str, str]
+) -> Shelf:
     shelf = Shelf(
-        made_from=wanted.digest,
+        made_from=made_from,
         language=wanted.language,
         country=wanted.country,
         files=files,
         missing=missing,
     )
     write_durably(folder / INDEX, msgspec.json.encode(shelf), FILE_MODE)
-    _tidy(folder, files.values())
     return shelf
 
 

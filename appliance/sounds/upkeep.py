@@ -60,13 +60,19 @@ class SoundUpkeep:
     async def _prepare(self, wanted: Wanted) -> None:
         if await asyncio.to_thread(self._is_ready, wanted):
             return
-        if wanted.prompts:
+        if wanted.prompts or wanted.spoken:
             await _prepare_apart(wanted, self._folder)
         else:
             await asyncio.to_thread(prepare, wanted, self._folder)
         shelf = await asyncio.to_thread(read_shelf, self._folder)
-        for name, reason in shelf.missing.items():
-            self._say("warning", f"callers will not hear the prompt `{name}`: {reason}")
+        own = {name for name in shelf.missing if name not in wanted.spoken}
+        for name in own:
+            text = f"callers will not hear the prompt `{name}`: {shelf.missing[name]}"
+            self._say("warning", text)
+        for name in [name for name in shelf.missing if name not in own][:1]:
+            count = len(shelf.missing) - len(own)
+            text = f"{count} names and places will not be said in alert calls"
+            self._say("warning", f"{text}: {shelf.missing[name]}")
         if shelf.files:
             self._say("info", f"{len(shelf.files)} prompts of the site are ready")
 

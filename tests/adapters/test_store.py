@@ -21,10 +21,12 @@ from appliance.adapters.store import Store
 from appliance.adapters.tables import HELD_RECORDS, Moment, Pending
 from appliance.call.actions import (
     DropBinding,
+    DropCallback,
     ModeChange,
     Notice,
     SaveBinding,
     SaveCall,
+    SaveCallback,
     SaveForwarding,
     SaveMode,
     SaveRecord,
@@ -354,3 +356,30 @@ def test_what_users_set_on_their_phones_lasts(opened: Opened) -> None:
     opened.store.save(SaveForwarding("carol", None))
     opened.again()
     assert opened.restored.forwardings == (b"three",)
+
+
+def test_who_is_called_back_is_on_the_disk_at_once(opened: Opened) -> None:
+    opened.store.save_now(SaveCallback("call-1", b"one"))
+    with closing(sqlite3.connect(opened.file)) as other:
+        assert other.execute("SELECT call, row FROM callback").fetchall() == [("call-1", b"one")]
+    opened.store.save_now(SaveCallback("call-2", b"two"))
+    opened.store.save(DropCallback("call-1"))
+    opened.again()
+    assert opened.restored.callbacks == (b"two",)
+    assert not opened.notices
+
+
+def test_a_disk_that_takes_nothing_holds_no_call_for_help_back(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("appliance.adapters.tables.Tables.write", full)
+    begun = time.monotonic()
+    opened.store.save_now(SaveCallback("call-1", b"one"))
+    assert time.monotonic() - begun < 1.0
+    assert ("alarm", "store.callback") in opened.topics()
+    monkeypatch.undo()
+    opened.again()
+    assert opened.restored.callbacks == (b"one",)

@@ -408,7 +408,7 @@ def test_a_chain_longer_than_calls_may_go_is_pointed_out() -> None:
     data = {"version": 1, "site": SITE, "zones": ZONES, "users": [A], "groups": [*chain, last]}
     found = [str(warning) for warning in warnings(decode(msgspec.json.encode(data)))]
     way = " → ".join(f"70{n}" for n in range(10))
-    assert found == [f"groups[9]: callers are cut off after 8 groups: {way}; make the way shorter"]
+    assert f"groups[9]: callers are cut off after 8 groups: {way}; make the way shorter" in found
 
 
 def test_users_may_stand_in_for_one_another() -> None:

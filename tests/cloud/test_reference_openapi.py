@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from appliance.call.emergency import HelpRecord
 from appliance.call.record import CallRecord, MediaCounters
 from appliance.cloud.reference.api import Api
 from appliance.cloud.reference.faults import ApiOrder, State, ZoneOrder
@@ -39,6 +40,7 @@ def test_records_are_documented_field_by_field() -> None:
     schemas = document()["components"]["schemas"]
     for name, kind in (
         ("Record", CallRecord),
+        ("Help", HelpRecord),
         ("Counters", MediaCounters),
         ("Quality", MediaQuality),
     ):

@@ -94,7 +94,6 @@ def plan_of(bundle: Bundle, crowd: Crowd, turns: Turns) -> Plan:
         Forwardings(lambda action: None),
         Nothing(),
         lambda now: now,
-        lambda action: None,
     )
     return destinations.plan(bundle.users[0], "7000", None, 0.0)
 

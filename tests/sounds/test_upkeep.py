@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.bundle import Bundle, Prompt, decode
+from appliance.bundle import Bundle, Emergency, Location, Prompt, User, decode
+from appliance.bundle.spoken import location_sound, user_sound
 from appliance.bundle.wav import Wav, write_wav
 from appliance.call.actions import Notice
 from appliance.media.sounds import Sounds
@@ -233,3 +234,22 @@ def test_a_name_leads_to_no_file_outside(tmp_path: Path) -> None:
     prepare(Wanted("en", "US"), tmp_path)
     for name in ("../settings", "en/closed", "/etc/passwd", "", "tone/", "tone/../busy"):
         assert Sounds(tmp_path).frames(name, "PCMU") is None
+
+
+@speaking
+def test_names_and_places_are_made_ready_for_the_safety_team(tmp_path: Path) -> None:
+    place = Location(id="hall", name="Hall", address="1 Main Street")
+    emergency = Emergency(safety_team=("u1001",))
+    users = (User(id="u1001", name="Ann Lee", extension="1001"),)
+    site = msgspec.structs.replace(bundle(), users=users, locations=(place,), emergency=emergency)
+    applied(tmp_path, site)
+    assert read_shelf(tmp_path).files.keys() >= {location_sound("hall"), user_sound("u1001")}
+    assert applied(tmp_path, site) == []
+
+
+def test_what_cannot_be_spoken_of_them_is_told_once(tmp_path: Path) -> None:
+    users = tuple(User(id=name, name=name, extension=f"100{name}") for name in ("1", "2"))
+    emergency = Emergency(safety_team=("1",))
+    site = msgspec.structs.replace(bundle(language="xx"), users=users, emergency=emergency)
+    (told,) = applied(tmp_path, site)
+    assert told.startswith("warning: 2 names and places will not be said in alert calls: ")

@@ -12,6 +12,7 @@ import pytest
 from appliance.accounts import AuditEntry, Told, ToldToken
 from appliance.bundle import Problem
 from appliance.bundle.dscp import Class, InForce
+from appliance.call.emergency import HelpRecord
 from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
 from appliance.cloud.records import UploadState
 from appliance.cloud.sync import SyncState
@@ -47,6 +48,7 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Bundle", SyncState, set()),
         ("Uploads", UploadState, set()),
         ("Record", CallRecord, {"uploaded"}),
+        ("Help", HelpRecord, set()),
         ("Stamp", Stamp, set()),
         ("Counters", MediaCounters, set()),
         ("Quality", MediaQuality, set()),

@@ -8,6 +8,7 @@ from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules import (
     cloud,
+    emergency,
     forwarding,
     groups,
     names,
@@ -40,6 +41,13 @@ RULES: tuple[Rule, ...] = (
     people.users_are_somewhere_known,
     people.devices_have_known_users,
     people.macs_are_unique,
+    emergency.phones_are_told_by_their_mac,
+    emergency.pool_is_free,
+    emergency.elins_are_nobodys,
+    emergency.route_groups_exist,
+    emergency.safety_team_are_users,
+    emergency.safety_group_is_a_group,
+    emergency.webhook_is_https,
     places.time_zones_exist,
     places.networks_are_networks,
     places.hours_can_be_kept,

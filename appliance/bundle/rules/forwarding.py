@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from appliance.bundle.emergency import emergency_numbers
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.groups import places
@@ -18,7 +19,7 @@ def forwarding_leads_somewhere(bundle: Bundle) -> Iterator[Problem]:
     """Refuse a forwarding that could not be dialled, and one to an emergency number."""
     known, beginnings = places(bundle)
     prefix = bundle.number_plan.outside_prefix or ""
-    emergency = {before + number for number in bundle.emergency_numbers for before in ("", prefix)}
+    emergency = {before + number for number in emergency_numbers(bundle) for before in ("", prefix)}
     for path, user in rows("users", bundle.users):
         for way in WAYS:
             target = getattr(user.forwarding, way)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from appliance.bundle.emergency import emergency_numbers
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.names import extensions, repeated, rows
@@ -85,7 +86,7 @@ def targets_exist(bundle: Bundle) -> Iterator[Problem]:
 def places(bundle: Bundle) -> tuple[set[str], tuple[str, ...]]:
     """Return what can be dialled here, and what may begin what is dialled elsewhere."""
     known = extensions(bundle) | {alias for user in bundle.users for alias in user.aliases}
-    return known | set(bundle.emergency_numbers), _beginnings(bundle)
+    return known | set(emergency_numbers(bundle)), _beginnings(bundle)
 
 
 def _beginnings(bundle: Bundle) -> tuple[str, ...]:

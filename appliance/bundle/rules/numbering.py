@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from appliance.bundle.emergency import emergency_numbers
 from appliance.bundle.parts import Bundle, Group, User
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.names import extensions, repeated, rows
@@ -25,12 +26,14 @@ def dialled_names_are_unique(bundle: Bundle) -> Iterator[Problem]:
 
 def emergency_numbers_stay_free(bundle: Bundle) -> Iterator[Problem]:
     """Refuse names that would catch an emergency call, dialled with the outside prefix or not."""
-    emergency = set(bundle.emergency_numbers)
+    emergency = set(emergency_numbers(bundle))
     prefix = bundle.number_plan.outside_prefix
     caught = emergency | {f"{prefix}{number}" for number in emergency if prefix}
     for path, name, _ in _dialled(bundle):
         if name in caught:
-            yield Problem(path, f"`{name}` is dialled in an emergency; choose another")
+            text = f"`{name}` is dialled in an emergency; choose another"
+            usual = "" if bundle.emergency_numbers else ", or name the site's `emergency_numbers`"
+            yield Problem(path, text + usual)
     for path, code in _site_codes(bundle):
         if code in emergency:
             yield Problem(path, f"`{code}` is an emergency number; choose another site code")

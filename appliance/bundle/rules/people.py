@@ -34,11 +34,14 @@ def credentials_open_this_site(bundle: Bundle) -> Iterator[Problem]:
 
 
 def users_are_somewhere_known(bundle: Bundle) -> Iterator[Problem]:
-    """Refuse a user in a location that does not exist."""
+    """Refuse a user, a phone or a default in a location that does not exist."""
     locations = {part.id for part in bundle.locations}
-    for path, user in rows("users", bundle.users):
-        if user.location is not None and user.location not in locations:
-            text = f"there is no location `{user.location}`; add it to `locations`"
+    placed = [(path, user.location) for path, user in rows("users", bundle.users)]
+    placed += [(path, device.location) for path, device in rows("devices", bundle.devices)]
+    placed.append(("emergency", bundle.emergency.location))
+    for path, location in placed:
+        if location is not None and location not in locations:
+            text = f"there is no location `{location}`; add it to `locations`"
             yield Problem(f"{path}.location", text)
 
 

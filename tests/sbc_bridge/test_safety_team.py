@@ -1,0 +1,177 @@
+"""The safety team is told at once, by a text and by a call that says who and where (E8)."""
+
+from __future__ import annotations
+
+from appliance.call.events import RelayFailed
+from appliance.sip.message import Request
+from tests.phones import Phone, sdp
+from tests.sbc_bridge.emergency_office import Site
+
+SAID = [
+    "emergency-alert",
+    "digit-1",
+    "digit-0",
+    "digit-0",
+    "digit-1",
+    "emergency/user/u1001",
+    "emergency/location/hall",
+    "emergency-alert-listen",
+]
+
+
+def alerted(site: Site, extension: str = "1002") -> tuple[Request, Request]:
+    """Return the text, which is answered, and the call that a member gets."""
+    text, call = site.phones[extension].requests()
+    assert (text.method, call.method) == ("MESSAGE", "INVITE")
+    site.phones[extension].answer(text, 200)
+    return text, call
+
+
+def pick_up(site: Site, phone: Phone, invite: Request) -> None:
+    phone.answer(invite, 200, tag="member", body=sdp(phone.host))
+    assert phone.expect("ACK")
+
+
+def said(site: Site) -> list[str]:
+    names: list[str] = []
+    for _ in range(20):
+        names += site.heard()
+    return names
+
+
+def test_everybody_is_told_in_the_same_moment() -> None:
+    site = Site(safety_team=("u1002", "u1003"))
+    site.help()
+    for extension in ("1002", "1003"):
+        text, call = alerted(site, extension)
+        assert text.body.decode() == (
+            "EMERGENCY CALL: User 1001 (1001) called 911 from Hall, 1 Main St"
+        )
+        assert call.first("From").startswith('"Emergency: User 1001" <sip:1001@')  # type: ignore[union-attr]
+    assert "the safety team is alerted: 1002, 1003" in site.bench.record_of_the_only_call().steps
+    assert site.told("emergency.call")
+
+
+def test_the_call_says_who_and_where_and_says_it_again() -> None:
+    site = Site(safety_team=("u1002",))
+    site.help()
+    site.sbc.answer(site.sbc.expect("INVITE"), 180)
+    phone = site.phones["1002"]
+    pick_up(site, phone, alerted(site)[1])
+    assert said(site) == SAID
+    site.bench.advance(4)
+    assert said(site) == SAID
+    site.bench.advance(4)
+    assert said(site) == SAID
+    site.bench.advance(4)
+    assert phone.expect("BYE")
+    assert site.told("emergency.alerted") == ["the alert call to 1002: heard"]
+
+
+def test_one_key_repeats_and_another_confirms() -> None:
+    site = Site(safety_team=("u1002",))
+    site.help()
+    phone = site.phones["1002"]
+    pick_up(site, phone, alerted(site)[1])
+    site.heard()
+    site.press("1")
+    assert said(site) == SAID
+    site.press("2")
+    assert site.heard() == ["emergency-confirmed"]
+    assert phone.expect("BYE")
+    assert site.told("emergency.alerted") == ["the alert call to 1002: confirmed"]
+
+
+def test_keys_may_come_by_info() -> None:
+    site = Site(safety_team=("u1002",))
+    site.help()
+    phone = site.phones["1002"]
+    invite = alerted(site)[1]
+    pick_up(site, phone, invite)
+    info = phone.back(invite, "INFO", "member", body=b"Signal=2\r\n")
+    info.set("Content-Type", "application/dtmf-relay")
+    phone.send(info)
+    site.heard()
+    assert site.told("emergency.alerted") == ["the alert call to 1002: confirmed"]
+
+
+def test_who_hangs_up_has_heard_it() -> None:
+    site = Site(safety_team=("u1002",))
+    site.help()
+    phone = site.phones["1002"]
+    invite = alerted(site)[1]
+    pick_up(site, phone, invite)
+    phone.send(phone.back(invite, "BYE", "member"))
+    assert 200 in phone.responses()
+    assert site.told("emergency.alerted") == ["the alert call to 1002: heard"]
+
+
+def test_who_does_not_answer_or_declines_is_told_of() -> None:
+    site = Site(safety_team=("u1002", "u1003"))
+    site.help()
+    site.phones["1003"].answer(alerted(site, "1003")[1], 486)
+    site.phones["1002"].answer(alerted(site)[1], 180)
+    site.bench.advance(60)
+    assert site.phones["1002"].requests()[-1].method == "CANCEL"
+    told = site.told("emergency.alerted")
+    assert told == ["the alert call to 1003: declined", "the alert call to 1002: no answer"]
+
+
+def test_a_phone_that_wants_srtp_gets_it() -> None:
+    site = Site(safety_team=("u1002",))
+    site.help()
+    phone = site.phones["1002"]
+    phone.answer(alerted(site)[1], 488)
+    again = phone.requests()[-1]
+    assert b"RTP/SAVP" in again.body
+
+
+def test_without_audio_the_call_ends_and_the_text_stays() -> None:
+    site = Site(safety_team=("u1002",))
+    site.help()
+    phone = site.phones["1002"]
+    pick_up(site, phone, alerted(site)[1])
+    (key,) = [relay.key for relay in site.bench.relays.values() if relay.b is None]
+    event = RelayFailed(key, "no port", 0)
+    site.bench.perform(site.bench.core.media_event(event, site.bench.now))
+    assert phone.expect("BYE")
+    assert site.told("emergency.alerted") == ["the alert call to 1002: failed"]
+
+
+def test_the_caller_is_not_alerted_of_itself() -> None:
+    site = Site(safety_team=("u1001", "u1002"))
+    site.help()
+    assert not site.phones["1001"].requests()
+    assert alerted(site)
+
+
+def test_a_stranger_is_described_by_what_is_known() -> None:
+    site = Site(safety_team=("u1002",))
+    site.dial(site.bench.phone("nobody", host="203.0.113.5"))
+    text, call = alerted(site)
+    assert text.body.decode() == (
+        "EMERGENCY CALL: a phone at 203.0.113.5 called 911"
+        " from location unknown (address 203.0.113.5)"
+    )
+    pick_up(site, site.phones["1002"], call)
+    assert said(site) == ["emergency-alert-unknown", "emergency-alert-listen"]
+
+
+def test_a_call_that_does_not_get_out_is_told_too() -> None:
+    site = Site(safety_team=("u1002",), sbcs=0)
+    site.help()
+    first, _, second = site.phones["1002"].requests()
+    assert (first.method, second.method) == ("MESSAGE", "MESSAGE")
+    assert second.body.decode().endswith("it did not get out (503)")
+
+
+def test_alerts_leave_nothing_behind() -> None:
+    site = Site(safety_team=("u1002",))
+    site.talk()
+    _, call = alerted(site)
+    pick_up(site, site.phones["1002"], call)
+    site.press("2")
+    site.heard()
+    site.phones["1002"].answer(site.phones["1002"].expect("BYE"), 200)
+    assert not len(site.bench.core.switchboard.own_calls)
+    site.bench.quiet()
