@@ -82,6 +82,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_hosts: tuple[str, ...] = ()
     """Names by which browsers call this appliance; addresses and its host name work anyway."""
 
+    ldap: Literal["auto", "off"] = "auto"
+    """Whether phones get the directory over LDAP; it needs slapd, and the bundle to let them in."""
+    ldap_port: int = 390
+    """TCP port of the directory; below 1024 it needs root or CAP_NET_BIND_SERVICE."""
+
     @property
     def core_socket(self) -> Path:
         """Unix socket on which core answers commands."""

@@ -15,7 +15,17 @@ SYSTEM = Path(__file__).parent / "system"
 OURS = ("HOLDFAST_FUZZ_SECONDS",)
 """What Makefile tells the tests."""
 CLONE_NEWNET = 0x40000000
-PROGRAMS = ("ip", "nft", "sysctl", "baresip", "sipp", "systemd-analyze", "tshark")
+PROGRAMS = (
+    "ip",
+    "nft",
+    "sysctl",
+    "baresip",
+    "ldapsearch",
+    "sipp",
+    "slapd",
+    "systemd-analyze",
+    "tshark",
+)
 
 
 def pytest_configure() -> None:

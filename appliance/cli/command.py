@@ -29,10 +29,11 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "run": Family("appliance.cli.run", "run core, media and admin in the foreground"),
+    "run": Family("appliance.cli.run", "run core, media, admin and ldap in the foreground"),
     "core": Family("appliance.cli.core", "run the signalling process: phones, calls, zones"),
     "media": Family("appliance.cli.media", "run the media process: RTP between phones"),
     "admin": Family("appliance.cli.admin", "run the admin process: HTTPS API and cloud"),
+    "ldap": Family("appliance.cli.ldap", "run the directory for desk phones: LDAP by slapd"),
     "status": Family("appliance.cli.status", "show whether all is well"),
     "mode": Family("appliance.cli.mode", "show the mode and its history with reasons"),
     "zones": Family("appliance.cli.zones", "show the cloud's zones with round-trip times"),

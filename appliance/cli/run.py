@@ -1,4 +1,4 @@
-"""`holdfast run`: core, media and admin in the foreground, for a trial."""
+"""`holdfast run`: core, media, admin and ldap in the foreground, for a trial."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from appliance.media.kernel_table import clear
 _libc = ctypes.CDLL(None)
 log = logging.getLogger("holdfast.run")
 
-PROCESSES = ("media", "core", "admin")
+PROCESSES = ("media", "core", "admin", "ldap")
 GRACE = 5.0
 """Seconds a process has to end by itself before it is killed."""
 FIRST_PAUSE, LAST_PAUSE = 0.2, 10.0
@@ -35,7 +35,7 @@ STEADY = 30.0
 
 def add_parser(subparsers: Any) -> None:
     """Add `run`."""
-    about = "run core, media and admin in the foreground; one that dies is started again"
+    about = "run core, media, admin and ldap in the foreground; one that dies is started again"
     parser = new_parser(subparsers, "run", about)
     parser.set_defaults(run=run)
 

@@ -12,6 +12,7 @@ from appliance.bundle import BundleError, decode, warnings
 SITE = {"id": "s", "name": "S", "code": "821", "domain": "d.example", "realm": "d.example"}
 ZONES = [{"id": "a", "host": "a.example"}, {"id": "b", "host": "b.example"}]
 HASH = "0" * 32
+CRYPT = "$6$abcdefgh$" + "x" * 86
 
 
 def check(**sections: Any) -> list[str]:
@@ -44,6 +45,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "zones[1].host: `a.example TLS` is also at zones[0].host",
     ),
     ("zone CA", {"zones": [ZONES[0] | {"ca": "x"}]}, "zones[0].ca: not a PEM certificate"),
+    (
+        "same directory account",
+        {"ldap": {"accounts": [{"name": n, "sha512": CRYPT} for n in ("phones", "Phones")]}},
+        "ldap.accounts[1].name: `phones` is also at ldap.accounts[0].name",
+    ),
+    (
+        "a password instead of its hash",
+        {"ldap": {"accounts": [{"name": "phones", "sha512": "secret"}]}},
+        "ldap.accounts[0].sha512: the value does not fit; write a SHA-512 crypt hash",
+    ),
     ("same extension", {"users": [A, user("b", "1001")]}, "users[1].extension: `1001` is also"),
     (
         "alias is an extension",

@@ -82,7 +82,7 @@ def test_it_starts_takes_a_bundle_survives_a_kill_and_ends(trial: Trial, tmp_pat
     assert trial.ask("bundle", "apply", str(file))[0] == 0
     assert trial.ask("status")[1]["bundle"]["version"] == 1
     before = trial.children()
-    assert set(before) == {"core", "media", "admin"}
+    assert set(before) == {"core", "media", "admin", "ldap"}
     os.kill(before["core"], signal.SIGKILL)
     deadline = time.monotonic() + 10
     while trial.children().get("core", before["core"]) == before["core"]:

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "directory.md"
 
 
 def example() -> Bundle:
-    [block] = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    block, *_ = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     plain = msgspec.to_builtins(site_bundle()) | msgspec.json.decode(block)
     return decode(msgspec.json.encode(plain))
 

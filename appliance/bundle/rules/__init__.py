@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = (
     people.users_are_somewhere_known,
     people.devices_have_known_users,
     people.macs_are_unique,
+    people.ldap_accounts_are_unique,
     emergency.phones_are_told_by_their_mac,
     emergency.pool_is_free,
     emergency.elins_are_nobodys,

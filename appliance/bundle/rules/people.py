@@ -58,6 +58,13 @@ def devices_have_known_users(bundle: Bundle) -> Iterator[Problem]:
         yield from repeated(lines, "name each user once")
 
 
+def ldap_accounts_are_unique(bundle: Bundle) -> Iterator[Problem]:
+    """Refuse two accounts of the directory with one name; LDAP does not tell capitals apart."""
+    accounts = rows("ldap.accounts", bundle.ldap.accounts)
+    named = ((f"{path}.name", account.name.lower()) for path, account in accounts)
+    return repeated(named, "give each account its own")
+
+
 def macs_are_unique(bundle: Bundle) -> Iterator[Problem]:
     """Refuse two phones with one hardware address."""
     devices = rows("devices", bundle.devices)
