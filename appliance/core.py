@@ -32,6 +32,7 @@ from appliance.pbx.room import make_room
 from appliance.pbx.site import Site
 from appliance.pbx.survival import Survival, restored_state
 from appliance.pbx.switchboard import Switchboard
+from appliance.pbx.testing import scope_of
 from appliance.pbx.zones import Zones
 from appliance.ports import Restored
 from appliance.settings import Settings
@@ -51,6 +52,16 @@ from sdg.group import Groups
 from sdg.turns import Turns
 
 Answer = tuple[Any, list[Action]]
+
+
+class AskedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of `test.begin`."""
+
+    seconds: float
+    who: list[str] = []
+    """Extensions, ids or MACs of phones, extensions of groups; empty: the whole site."""
+    by: str = ""
+    """Who asks, for the history."""
 
 
 class Core:
@@ -281,6 +292,22 @@ class Core:
             return {"mode": "no_bundle", "since": None, "reason": "waiting for the first bundle"}
         return msgspec.to_builtins(self.survival.state)  # type: ignore[no-any-return]
 
+    def _begin_test(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        """Serve whom the arguments name, for their seconds, as in an outage."""
+        asked = msgspec.convert(arguments, AskedTest)
+        site = self.switchboard.site
+        if self.survival is None or site is None:
+            raise LocalError("there is no bundle yet, so there is nobody to test with")
+        scope = scope_of(site.bundle, site.directory, asked.who)
+        self.survival.test(asked.seconds, now, scope, asked.by)
+        return self._mode({}, now)
+
+    def _end_test(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        if self.survival is None or self.survival.mode != "testing":
+            raise LocalError("no test is running")
+        self.survival.end_test(now, str(arguments.get("by") or "an admin"))
+        return self._mode({}, now)
+
     def _phones(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
         return overview.phones(self.switchboard, now)
 
@@ -313,6 +340,8 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "status": Core._status,
     "zones": Core._zone_list,
     "mode": Core._mode,
+    "test.begin": Core._begin_test,
+    "test.end": Core._end_test,
     "phones": Core._phones,
     "calls": Core._calls,
     "forwardings": Core._forwardings,

@@ -17,6 +17,7 @@ import msgspec
 from appliance.bundle import Monitoring
 from appliance.call.actions import Action, ModeChange, Notice, SaveMode
 from appliance.errors import LocalError
+from appliance.pbx.testing import Scope
 from appliance.pbx.zones import Zones, ZoneWatch
 from appliance.sip.timers import Timer, TimerQueue
 
@@ -40,6 +41,8 @@ TRANSITIONS: dict[Mode, dict[Input, Mode]] = {
 
 LONGEST_TEST = 8 * 3600.0
 """Seconds; a test nobody ended is over after a working day."""
+NOBODY = Scope((), "")
+"""Of every mode but testing."""
 REMEMBERED = 200
 """Changes of mode kept in memory for showing; the store keeps them all."""
 
@@ -53,6 +56,10 @@ class SurvivalState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     test_until: float | None = None
     """When a test ends by itself."""
+    test_of: tuple[str, ...] = ()
+    """Ids of the users who are served in a test; empty: everybody."""
+    test_scope: str = ""
+    """The same for people."""
 
 
 class Change(NamedTuple):
@@ -91,6 +98,8 @@ class Survival:
         self._zones: Zones | None = None
         self._cut_off_since: float | None = None
         self._test_ends: float | None = None
+        self._scope = Scope()
+        self._tested: frozenset[str] = frozenset()
         self._timer: Timer | None = None
 
     @property
@@ -102,6 +111,15 @@ class Survival:
     def admits_registrations(self) -> bool:
         """Tell whether a REGISTER is served; otherwise it gets 503 with `retry_after`."""
         return self.state.mode != "standby"
+
+    @property
+    def serves_everybody(self) -> bool:
+        """Tell whether nobody need be asked for who he is before he is served."""
+        return self.admits_registrations and not self.state.test_of
+
+    def serves(self, user: str) -> bool:
+        """Tell whether the user with this id is served."""
+        return self.serves_everybody or (self.admits_registrations and user in self._tested)
 
     @property
     def retry_after(self) -> int:
@@ -119,6 +137,7 @@ class Survival:
         if self.mode == "testing":
             rest = (self.state.test_until or 0.0) - self._wall(now)
             self._test_ends = now + min(max(rest, 0.0), LONGEST_TEST)
+            self._choose(Scope(self.state.test_of, self.state.test_scope))
         if self.admits_registrations:
             text = f"Restarted in mode {self.mode}: phones are served at once"
             self._emit(Notice("warning", "survival.restored", text))
@@ -130,7 +149,7 @@ class Survival:
         self._monitoring = monitoring
         self.review(now)
 
-    def test(self, seconds: float, now: float) -> None:
+    def test(self, seconds: float, now: float, scope: Scope | None = None, by: str = "") -> None:
         """Serve phones on purpose for `seconds`; a real outage or the time ends it.
 
         Raises LocalError when the site isn't in standby or the time makes no sense.
@@ -140,12 +159,18 @@ class Survival:
         if not 0 < seconds <= LONGEST_TEST:
             raise LocalError(f"a test lasts up to {LONGEST_TEST / 3600:g} hours, not {seconds:g} s")
         self._test_ends = now + seconds
-        self._take("test", f"test asked for, {seconds:g} s", now)
+        self._choose(scope or Scope())
+        whose = f" of {self._scope.text}" if self._scope.users else ""
+        whom = f" by {by}" if by else ""
+        self._take("test", f"test{whose} asked for{whom}, {seconds:g} s", now)
         self.review(now)
 
-    def end_test(self, now: float) -> None:
+    def end_test(self, now: float, by: str = "an admin") -> None:
         """End a test before its time; nothing happens when none runs."""
-        self._take("test_over", "test ended by an admin", now)
+        self._take("test_over", f"test ended by {by}", now)
+
+    def _choose(self, scope: Scope) -> None:
+        self._scope, self._tested = scope, frozenset(scope.users)
 
     def review(self, now: float) -> None:
         """Look at every zone again, change mode where that calls for it, and set the timer."""
@@ -198,7 +223,15 @@ class Survival:
             self._test_ends = None
         test_until = None if self._test_ends is None else self._wall(self._test_ends)
         at = self._wall(now)
-        self.state = SurvivalState(mode=after, since=at, reason=reason, test_until=test_until)
+        scope = self._scope if after == "testing" else NOBODY
+        self.state = SurvivalState(
+            mode=after,
+            since=at,
+            reason=reason,
+            test_until=test_until,
+            test_of=scope.users,
+            test_scope=scope.text,
+        )
         self.history.append(Change(at, before, after, reason))
         self._save(ModeChange(before, after, reason))
         severity = "alarm" if after == "survivability" else "info"

@@ -21,6 +21,7 @@ from appliance.call.saved import SavedCall
 from appliance.call.steps import Plan, Reject
 from appliance.errors import RemoteError
 from appliance.pbx.access import ACCESS, misplaced
+from appliance.pbx.admission import admits
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans, rejected
 from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_asked, unpacked
@@ -163,7 +164,7 @@ class Switchboard:
     def receive_straight(self, data: bytes, flow: Flow, now: float) -> bool:
         """Take a whole message if it is a REGISTER of a known shape; False: it has to be read."""
         site, straight = self.site, self._straight
-        if straight is None or site is None or not site.survival.admits_registrations:
+        if straight is None or site is None or not site.survival.serves_everybody:
             return False
         return straight.receive(data, flow, now)
 
@@ -218,7 +219,7 @@ class Switchboard:
         site, registrar = self.site, self._registrar
         if site is None or registrar is None:
             self._unserved(request, flow, 30)
-        elif not site.survival.admits_registrations:
+        elif not admits(site.survival, site.directory, self.presence, request):
             self._unserved(request, flow, site.survival.retry_after)
         else:
             response = registrar.receive(request, flow, now)
@@ -315,6 +316,9 @@ class Switchboard:
         called = self._called(request, flow, now)
         if isinstance(called, Response):
             self._send(request, flow, called)
+            return
+        if not site.survival.serves(caller.id):
+            self._unserved(request, flow, site.survival.retry_after)
             return
         tx = self._transactions.receive_request(request, flow, now)
         if tx is None:

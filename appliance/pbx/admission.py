@@ -1,0 +1,24 @@
+"""Whether a phone that registers is served now: by the mode, by a test's scope, or for its call."""
+
+from __future__ import annotations
+
+from appliance.pbx.directory import Directory
+from appliance.pbx.presence import Presence
+from appliance.pbx.survival import Survival
+from appliance.sip.message import Request
+from appliance.sip.uri import SipUri
+
+
+def admits(survival: Survival, directory: Directory, presence: Presence, request: Request) -> bool:
+    """Tell whether a REGISTER is for somebody who is served now.
+
+    A phone in a call stays until it is free, whatever the mode has become meanwhile (A6). Whose the
+    address of record is has not been proved yet, but the registrar insists on it.
+    """
+    if survival.serves_everybody:
+        return True
+    uri = request.to.uri
+    user = directory.by_address(uri.user or "") if isinstance(uri, SipUri) else None
+    if user is None:
+        return False
+    return survival.serves(user.id) or user.extension in presence.busy()
