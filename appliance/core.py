@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from appliance.bundle import Bundle
 from appliance.call.actions import Action, Relay, Send
@@ -52,6 +53,15 @@ from sdg.group import Groups
 from sdg.turns import Turns
 
 Answer = tuple[Any, list[Action]]
+
+
+class AskedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of `phones.page`."""
+
+    offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    search: str = ""
+    state: Literal["", "registered", "missing"] = ""
 
 
 class AskedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -311,6 +321,10 @@ class Core:
     def _phones(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
         return overview.phones(self.switchboard, now)
 
+    def _phone_page(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        asked = msgspec.convert(arguments, AskedPage)
+        return overview.phone_page(self.switchboard, now, **msgspec.structs.asdict(asked))
+
     def _calls(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
         return overview.calls(self.switchboard)
 
@@ -343,6 +357,7 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "test.begin": Core._begin_test,
     "test.end": Core._end_test,
     "phones": Core._phones,
+    "phones.page": Core._phone_page,
     "calls": Core._calls,
     "forwardings": Core._forwardings,
     "forwardings.reset": Core._reset_forwarding,

@@ -301,7 +301,7 @@ class Runtime:
 
     async def _records(self, arguments: dict[str, Any]) -> Any:
         asked = msgspec.convert(arguments, _Records)
-        return await self._store.records(asked.limit, asked.since, asked.call_id)
+        return await self._store.records(**msgspec.structs.asdict(asked))
 
     async def _pending(self, arguments: dict[str, Any]) -> Any:
         return await self._store.pending_records(msgspec.convert(arguments, _Limited).limit)
@@ -331,6 +331,9 @@ class Runtime:
             "devices": len(bundle.devices),
         }
 
+    async def _notices(self, arguments: dict[str, Any]) -> Any:
+        return list(self._journal.latest)
+
     async def _qos(self, arguments: dict[str, Any]) -> Any:
         return in_force(self._bundle)
 
@@ -342,6 +345,8 @@ class _Limited(msgspec.Struct, frozen=True):
 class _Records(_Limited, frozen=True):
     since: float | None = None
     call_id: str | None = None
+    until: float | None = None
+    offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
 
 
 class _Ids(msgspec.Struct, frozen=True):
@@ -361,6 +366,7 @@ COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
     "mode.history": Runtime._history,
     "bundle.apply": Runtime._apply_file,
     "bundle.info": Runtime._bundle_info,
+    "notices": Runtime._notices,
     "qos": Runtime._qos,
 }
 """What is answered here; all other commands are the core's (`core.COMMANDS`)."""

@@ -124,11 +124,16 @@ class Store:
             self._say("alarm", "store.callback", text)
 
     async def records(
-        self, limit: int = 100, since: float | None = None, call_id: str | None = None
+        self,
+        limit: int = 100,
+        since: float | None = None,
+        call_id: str | None = None,
+        until: float | None = None,
+        offset: int = 0,
     ) -> list[dict[str, Any]]:
         """Return records, latest start first, with `uploaded` (Unix time or None)."""
-        found = await self._ask(lambda tables, _: tables.records(limit, since, call_id))
-        return list(found)
+        asked = (limit, since, call_id, until, offset)
+        return list(await self._ask(lambda tables, _: tables.records(*asked)))
 
     async def pending_records(self, limit: int = 100) -> list[dict[str, Any]]:
         """Return the oldest records that the cloud has not got."""

@@ -292,13 +292,20 @@ class Tables:
         return now.monotonic - away - then.monotonic
 
     def records(
-        self, limit: int = 100, since: float | None = None, call_id: str | None = None
+        self,
+        limit: int = 100,
+        since: float | None = None,
+        call_id: str | None = None,
+        until: float | None = None,
+        offset: int = 0,
     ) -> list[dict[str, Any]]:
         """Return records, latest start first, as maps with `uploaded` (Unix time or None)."""
+        begin = since if since is not None else float("-inf")
+        end = until if until is not None else float("inf")
         found = self._rows(
             "SELECT row, uploaded FROM record WHERE started >= ? AND (?2 IS NULL OR id = ?2)"
-            " ORDER BY started DESC, number DESC LIMIT ?3",
-            (since if since is not None else float("-inf"), call_id, limit),
+            " AND started <= ?3 ORDER BY started DESC, number DESC LIMIT ?4 OFFSET ?5",
+            (begin, call_id, end, limit, offset),
         )
         return [{**msgspec.msgpack.decode(row), "uploaded": uploaded} for row, uploaded in found]
 

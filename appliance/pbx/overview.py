@@ -53,6 +53,39 @@ def phones(board: Switchboard, now: float) -> list[Row]:
     return rows
 
 
+def phone_page(
+    board: Switchboard, now: float, offset: int, limit: int, search: str, state: str
+) -> Row:
+    """Return some of the rows of `phones`, and how many there are in all.
+
+    `search` is any part of a name, extension, address or user agent; `state` is `registered`,
+    `missing` or empty for both. Only the rows that are returned are written out.
+    """
+    if board.site is None:
+        return {"total": 0, "rows": []}
+    wanted = search.casefold()
+    found: list[tuple[User, Binding | None]] = []
+    for user in board.site.bundle.users:
+        bindings = board.location.of_user(user.id)
+        if state != "missing":
+            found += [(user, one) for one in bindings if _matches(user, one, wanted)]
+        if not bindings and state != "registered" and _matches(user, None, wanted):
+            found.append((user, None))
+    rows = [
+        _phone(user, one, now) if one is not None else {**_user(user), "registered": False}
+        for user, one in found[offset : offset + limit]
+    ]
+    return {"total": len(found), "rows": rows}
+
+
+def _matches(user: User, binding: Binding | None, wanted: str) -> bool:
+    if not wanted or wanted in user.name.casefold() or wanted in user.extension:
+        return True
+    return binding is not None and (
+        wanted in binding.flow.remote[0] or wanted in binding.user_agent.casefold()
+    )
+
+
 def calls(board: Switchboard) -> list[Row]:
     """Return the calls that are up now."""
     return [_call(call) for call in board.calls.values() if call.state is not CallState.ENDED]
