@@ -103,6 +103,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.data / "bundle.json"
 
     @property
+    def previous_bundle_file(self) -> Path:
+        """The one before, to show what has changed."""
+        return self.data / "bundle.previous.json"
+
+    @property
     def sounds_folder(self) -> Path:
         """The site's own prompts and tones, prepared when its bundle is applied."""
         return self.data / "sounds"

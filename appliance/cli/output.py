@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from appliance.web.words import age as age
+
 COLOURS = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 
 
@@ -44,18 +46,6 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     print(coloured(_line(headings, widths), "bold"))
     for row in cells:
         print(_line(row, widths))
-
-
-def age(seconds: float | None) -> str:
-    """Write a duration as people say it: `42 s`, `5 min`, `3 h 20 min`, `4 d 2 h`."""
-    if seconds is None:
-        return "never"
-    left = max(0, int(seconds))
-    for unit, size, smaller, small in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
-        if left >= size:
-            rest = left % size // small
-            return f"{left // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{left // 60} min" if left >= 60 else f"{left} s"
 
 
 def moment(seconds: float | None) -> str:

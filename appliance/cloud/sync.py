@@ -202,6 +202,7 @@ class BundleSync:
         write_durably(candidate, data, BUNDLE_MODE)
         try:
             in_core = await self._apply_in_core(str(candidate))
+            self._keep_previous()
             write_durably(self._settings.bundle_file, data, BUNDLE_MODE)
         finally:
             with contextlib.suppress(OSError):
@@ -209,6 +210,16 @@ class BundleSync:
         self._describe(bundle, self._wall())
         self.state.in_core = in_core
         log.info("bundle version %d of site %s stored", bundle.version, bundle.site.id)
+
+    def _keep_previous(self) -> None:
+        """Have the bundle in force stay beside the new one, so that admins see what changed."""
+        try:
+            old = self._settings.bundle_file.read_bytes()
+            write_durably(self._settings.previous_bundle_file, old, BUNDLE_MODE)
+        except FileNotFoundError:
+            pass
+        except (OSError, Unavailable) as error:
+            log.warning("the bundle before is not kept: %s", error)
 
     async def _apply_in_core(self, file: str) -> bool:
         try:

@@ -22,6 +22,8 @@ BODY_TIMEOUT = 60.0
 """Seconds in which a whole request body must arrive; 64 MiB at 10 Mbit/s take 54."""
 ANSWER_TIMEOUT = 20.0
 """Seconds that core may take; it answers in milliseconds when it lives."""
+PHONES_LIMIT, OFFSET_LIMIT, SEARCH_LIMIT = 1000, 1_000_000, 100
+"""Phones in one answer, and the longest text that is searched for."""
 RECORDS_LIMIT = 1000
 """Call records in one answer."""
 
@@ -80,8 +82,13 @@ class Api:
         return as_json(await self._ask("zones"))
 
     async def get_phones(self, request: web.Request) -> web.Response:
-        """List registered phones, and users who are missing."""
-        return as_json(await self._ask("phones"))
+        """List registered phones, and users who are missing; or some of them."""
+        if not request.query:
+            return as_json(await self._ask("phones"))
+        page = await self._ask("phones.page", **phones_asked(request))
+        response = as_json(page["rows"])
+        response.headers["X-Total-Count"] = str(page["total"])
+        return response
 
     async def get_calls(self, request: web.Request) -> web.Response:
         """List calls that are being made or talked on now."""
@@ -102,8 +109,9 @@ class Api:
         if not 1 <= limit <= RECORDS_LIMIT:
             raise web.HTTPBadRequest(text=f"limit must be 1 to {RECORDS_LIMIT}")
         arguments: dict[str, Any] = {"limit": limit}
-        if "since" in request.query:
-            arguments["since"] = number(request, "since", float, 0.0)
+        for name in ("since", "until"):
+            if name in request.query:
+                arguments[name] = number(request, name, float, 0.0)
         return as_json(await self._ask("records", **arguments))
 
     async def get_record(self, request: web.Request) -> web.Response:
@@ -163,6 +171,20 @@ class Api:
     async def _ask(self, command: str, **arguments: Any) -> Any:
         async with asyncio.timeout(ANSWER_TIMEOUT):
             return await self._core.call(command, **arguments)
+
+
+def phones_asked(request: web.Request) -> dict[str, Any]:
+    """Return which phones the query asks for; raises 400."""
+    limit, offset = number(request, "limit", int, 100), number(request, "offset", int, 0)
+    if not 1 <= limit <= PHONES_LIMIT:
+        raise web.HTTPBadRequest(text=f"limit must be 1 to {PHONES_LIMIT}")
+    if not 0 <= offset <= OFFSET_LIMIT:
+        raise web.HTTPBadRequest(text=f"offset must be 0 to {OFFSET_LIMIT}")
+    state = request.query.get("state", "")
+    if state not in ("", "registered", "missing"):
+        raise web.HTTPBadRequest(text="state must be registered or missing")
+    search = request.query.get("search", "")[:SEARCH_LIMIT]
+    return {"limit": limit, "offset": offset, "state": state, "search": search}
 
 
 BODY_LIMIT = BUNDLE_LIMIT

@@ -42,6 +42,8 @@ class Change:
     after: object = None
 
 
+NOTHING = Change("")
+"""What a handler tells that was asked by POST and changed nothing."""
 VISITOR = web.RequestKey("visitor", Visitor)
 CHANGE = web.RequestKey("change", Change)
 
@@ -146,6 +148,8 @@ class Gate:
 
     async def _note(self, request: web.Request, visitor: Visitor) -> None:
         change = request.get(CHANGE) or Change(_route_of(request))
+        if not change.action:
+            return
         origin = request.remote or "?"
         detail = (change.action, change.target, change.before, change.after)
         await self.people.note(visitor.name, origin, *detail)

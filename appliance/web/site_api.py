@@ -1,0 +1,146 @@
+"""The part of the API about the site: tests, issues, the machine, groups, changes of the bundle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from appliance.ports import Commands
+from appliance.rehearsal import Rehearsal, group_rows, moment_at, rehearse
+from appliance.web.answers import as_json
+from appliance.web.diary import Diary
+from appliance.web.gate import CHANGE, NOTHING, Change, visitor_of
+from appliance.web.live import Live
+from appliance.web.people_api import body_of
+from appliance.web.stored import Stored
+
+ANSWER_TIMEOUT = 20.0
+"""Seconds that core may take; it answers in milliseconds when it lives."""
+Word = Annotated[str, Meta(max_length=64)]
+Words = Annotated[list[Word], Meta(max_length=500)]
+Keys = Annotated[list[Word], Meta(max_length=50)]
+
+
+class NewTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body that begins a test of survivability."""
+
+    minutes: Annotated[float, Meta(gt=0, le=480)]
+    who: Words = []
+    """Extensions, ids or MACs of phones, extensions of groups; empty: the whole site."""
+
+
+class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body that tries a group."""
+
+    caller: Word = ""
+    """Extension; empty: somebody outside."""
+    at: Word = ""
+    """Time at the site, like `2026-12-25 09:00`; empty: now."""
+    keys: Keys = []
+    busy: Words = []
+    unregistered: Words = []
+    answers: Words = []
+
+
+class SiteApi:
+    """Answer about the site."""
+
+    def __init__(self, core: Commands, live: Live, diary: Diary, stored: Stored) -> None:
+        self._core = core
+        self._live = live
+        self._diary = diary
+        self._stored = stored
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route, for the application."""
+        return [
+            web.post("/api/v1/test", self.post_test),
+            web.delete("/api/v1/test", self.delete_test),
+            web.get("/api/v1/zones/{id}/day", self.get_day),
+            web.get("/api/v1/issues", self.get_issues),
+            web.get("/api/v1/machine", self.get_machine),
+            web.get("/api/v1/notices", self.get_notices),
+            web.get("/api/v1/groups", self.get_groups),
+            web.post("/api/v1/groups/{extension}/walk", self.post_walk),
+            web.get("/api/v1/bundle/changes", self.get_changes),
+        ]
+
+    async def post_test(self, request: web.Request) -> web.Response:
+        """Serve phones on purpose for a time."""
+        return as_json(await self.begin_test(request, await body_of(request, NewTest)))
+
+    async def delete_test(self, request: web.Request) -> web.Response:
+        """End the test that runs."""
+        return as_json(await self.end_test(request))
+
+    async def begin_test(self, request: web.Request, asked: NewTest) -> Any:
+        """Begin a test for whoever asks by page or API; raises LocalError or Unavailable."""
+        seconds, by = asked.minutes * 60, visitor_of(request).name
+        mode = await self._ask("test.begin", seconds=seconds, who=list(asked.who), by=by)
+        after = {"minutes": asked.minutes, "who": list(asked.who) or "the site"}
+        request[CHANGE] = Change("test.begin", mode["test_scope"], after=after)
+        self._live.forget()
+        return mode
+
+    async def end_test(self, request: web.Request) -> Any:
+        """End a test; raises LocalError or Unavailable."""
+        mode = await self._ask("test.end", by=visitor_of(request).name)
+        request[CHANGE] = Change("test.end")
+        self._live.forget()
+        return mode
+
+    async def get_day(self, request: web.Request) -> web.Response:
+        """Tell how a zone answered in the last 24 hours, in slots of five minutes."""
+        return as_json(self._diary.ribbon(request.match_info["id"]))
+
+    async def get_issues(self, request: web.Request) -> web.Response:
+        """List what is not as it should be, the worst first."""
+        return as_json((await self._live.view()).issues)
+
+    async def get_machine(self, request: web.Request) -> web.Response:
+        """Tell about disk, memory, clock and certificates."""
+        return as_json((await self._live.view()).machine)
+
+    async def get_notices(self, request: web.Request) -> web.Response:
+        """List the latest notices of the signalling process, the oldest first."""
+        return as_json(await self._ask("notices"))
+
+    async def get_groups(self, request: web.Request) -> web.Response:
+        """List the groups, where they lead and whether they are open now."""
+        return as_json(group_rows(await self._stored.bundle(), time.time()))
+
+    async def post_walk(self, request: web.Request) -> web.Response:
+        """Try a group without a call, step by step."""
+        asked = await body_of(request, Walk)
+        return as_json(await self.walk(request, request.match_info["extension"], asked))
+
+    async def walk(self, request: web.Request, extension: str, asked: Walk) -> dict[str, Any]:
+        """Try a group for a page or the API; raises LocalError."""
+        bundle = await self._stored.bundle()
+        at = moment_at(asked.at, bundle) if asked.at else time.time()
+        trial = Rehearsal(
+            extension,
+            asked.caller,
+            tuple(asked.keys),
+            tuple(asked.busy),
+            tuple(asked.unregistered),
+            tuple(asked.answers),
+        )
+        group, caller, steps = await asyncio.to_thread(rehearse, bundle, trial, at)
+        request[CHANGE] = NOTHING
+        told = [step._asdict() for step in steps]
+        return {"group": group.extension, "from": caller.extension, "at": at, "steps": told}
+
+    async def get_changes(self, request: web.Request) -> web.Response:
+        """List what the bundle in force changed from the one before."""
+        found, total = await self._stored.changes()
+        return as_json({"total": total, "changes": [change._asdict() for change in found]})
+
+    async def _ask(self, command: str, **arguments: Any) -> Any:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            return await self._core.call(command, **arguments)
