@@ -106,6 +106,12 @@ FORWARDING: dict[str, Any] = {
 }
 
 
+NOTICES = [
+    {"at": 1000.0, "severity": "alarm", "topic": "store.disk", "text": "the disk is full"},
+    {"at": 1001.0, "severity": "info", "topic": "core.start", "text": "serving"},
+]
+
+
 class FakeCore:
     """Fulfils `ports.Commands`; `away` and `refusal` make it fail, `asked` tells what was asked."""
 
@@ -146,11 +152,27 @@ class FakeCore:
         fixed = {"phones": PHONES, "calls": CALLS, "mode.history": HISTORY, "status": STATUS}
         if name == "forwardings":
             return [FORWARDING]
+        if name == "phones.page":
+            return {"total": len(PHONES), "rows": PHONES}
+        if name == "test.begin":
+            return self._begin_test(**arguments)
+        if name == "test.end":
+            self.mode = "standby"
+            return {"mode": "standby", "since": 1000.0, "reason": "test ended", "test_of": []}
+        if name == "notices":
+            return NOTICES
         if name == "zones":
             return STATUS["zones"]
         if name not in fixed:
             raise LocalError(f"unknown command {name!r}")
         return fixed[name]
+
+    def _begin_test(self, seconds: float, who: list[str], by: str) -> Any:
+        if "9999" in who:
+            raise LocalError("'9999' is no extension, phone or group of this site")
+        self.mode = "testing"
+        told = {"mode": "testing", "since": 1000.0, "reason": f"test asked for by {by}"}
+        return told | {"test_of": who, "test_scope": ", ".join(who) or "the site"}
 
     def _apply(self, path: str) -> None:
         if self.refusal:
@@ -158,14 +180,19 @@ class FakeCore:
         self.version = decode(Path(path).read_bytes()).version
 
     def _records(
-        self, limit: int, since: float | None = None, call_id: str | None = None
+        self,
+        limit: int,
+        since: float | None = None,
+        call_id: str | None = None,
+        until: float | None = None,
+        offset: int = 0,
     ) -> list[dict[str, Any]]:
         found = [
             msgspec.to_builtins(one) | {"uploaded": None}
             for one in self.waiting
-            if call_id in (None, one.id) and one.started >= (since or 0)
+            if call_id in (None, one.id) and (since or 0) <= one.started <= (until or 1e12)
         ]
-        return found[:limit]
+        return found[offset : offset + limit]
 
     def _uploaded(self, ids: set[str]) -> None:
         self.done += [one for one in self.waiting if one.id in ids]

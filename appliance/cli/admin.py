@@ -23,13 +23,11 @@ from appliance.errors import LocalError
 from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
 from appliance.supervision import feed_watchdog, tell_systemd
-from appliance.web.api import Api
 from appliance.web.app import make_application, serving
 from appliance.web.auth import ensure_token
-from appliance.web.directory import DirectoryApi
 from appliance.web.gate import Gate
 from appliance.web.people import People
-from appliance.web.people_api import PeopleApi
+from appliance.web.rooms import open_rooms
 
 log = logging.getLogger("holdfast.admin")
 
@@ -73,24 +71,26 @@ async def serve(settings: Settings) -> None:
     sync = BundleSync(settings, cloud, core, applied=directory.apply)
     sync.state.failure = sync.state.failure or fault
     uploads = RecordUpload(cloud, core) if cloud else None
-    api = Api(core, sync, lambda: uploads.state if uploads else None)
     store = AdminStore(settings.admin_database, log.error)
     gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
-    parts = (api, PeopleApi(gate), DirectoryApi(directory))
-    application = make_application(gate, [route for part in parts for route in part.routes()])
+    told = uploads.state if uploads else None
+    rooms = open_rooms(settings, core, sync, gate, directory, store, lambda: told)
+    application = make_application(gate, rooms.routes())
     try:
         await gate.people.begin(settings.admin_password_file)
         async with (
             serving(application, settings.admin_address, settings.admin_port, tls) as port,
             asyncio.TaskGroup() as tasks,
         ):
-            log.info("API at https://%s:%d/api/v1", settings.admin_address, port)
+            log.info("pages and API at https://%s:%d", settings.admin_address, port)
             tell_systemd("READY=1")
             feed_watchdog(asyncio.get_running_loop())
             tasks.create_task(sync.run())
+            tasks.create_task(rooms.diary.run())
             if uploads:
                 tasks.create_task(uploads.run())
     finally:
+        await rooms.live.close()
         await directory.stop()
         await core.close()
         await store.close()

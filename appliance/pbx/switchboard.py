@@ -317,7 +317,7 @@ class Switchboard:
         if isinstance(called, Response):
             self._send(request, flow, called)
             return
-        if not site.survival.serves(caller.id):
+        if not (outside or site.survival.serves(called.caller.id)):
             self._unserved(request, flow, site.survival.retry_after)
             return
         tx = self._transactions.receive_request(request, flow, now)

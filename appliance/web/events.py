@@ -29,8 +29,10 @@ class Events:
 
     async def get_events(self, request: web.Request) -> web.StreamResponse:
         """Stream events (WHATWG HTML, 9.2) until the browser goes or its session ends."""
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        if request.method == "HEAD":
+            return stream
         with self._live.listen() as queue:
-            stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await stream.prepare(request)
             await stream.write(f"retry: {RETRY}\n\n".encode())
             for name, data in events_of(await self._live.view()).items():

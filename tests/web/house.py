@@ -18,12 +18,10 @@ from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.cloud.sync import BundleSync
 from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
-from appliance.web.api import Api
 from appliance.web.app import make_application, serving
-from appliance.web.directory import DirectoryApi
 from appliance.web.gate import Gate
 from appliance.web.people import People
-from appliance.web.people_api import PeopleApi
+from appliance.web.rooms import open_rooms
 from tests.fake_core import FakeCore
 
 TOKEN = "the-local-token"
@@ -46,14 +44,17 @@ class House:
         self.store = AdminStore(folder / "admin.db")
         self.people = People(self.store, lambda: self.wall, quick_hasher())
         self.gate = Gate(self.people, TOKEN, ["box.example"], lambda: self.now)
-        self.sync = BundleSync(Settings(data=folder), None, self.core)
+        settings = Settings(data=folder)
+        self.sync = BundleSync(settings, None, self.core)
         self.directory = Directory(folder)
+        self.rooms = open_rooms(
+            settings, self.core, self.sync, self.gate, self.directory, self.store
+        )
         self.url = ""
         self.session: aiohttp.ClientSession
 
     def routes(self) -> list[web.RouteDef]:
-        parts = (Api(self.core, self.sync), PeopleApi(self.gate), DirectoryApi(self.directory))
-        return [route for part in parts for route in part.routes()]
+        return self.rooms.routes()
 
     @property
     def password_file(self) -> Path:
@@ -107,6 +108,9 @@ class Browser:
             method, self._house.url + path, data=data, headers=headers, allow_redirects=False
         ) as answer:
             self.headers = answer.headers
+            if answer.content_type == "text/event-stream":
+                answer.close()  # it has no end
+                return answer.status, None
             content = await answer.read()
             told = answer.content_type.endswith("json") and content
             return answer.status, msgspec.json.decode(content) if told else content.decode()
@@ -117,7 +121,7 @@ def run(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:
 
     async def whole() -> None:
         house = House(folder)
-        certificate, key = ensure_certificate(folder, ["127.0.0.1"])
+        certificate, key = ensure_certificate(folder / "admin", ["127.0.0.1"])
         application = make_application(house.gate, house.routes())
         tls, trust = (
             server_context(certificate, key),
@@ -131,6 +135,7 @@ def run(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:
             async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
                 house.session = session
                 await script(house)
+        await house.rooms.live.close()
         await house.store.close()
 
     asyncio.run(whole())

@@ -9,7 +9,8 @@ from appliance.web.access import ACCESS, Access, Visitor
 from tests.web.house import PASSWORD, TOKEN, Browser, House, run
 
 ENDS_SESSION = ("DELETE /api/v1/session",)
-FILLED = {"{id}": "none", "{name}": "nobody", "{extension}": "1001", "{file}": "none"}
+"""Routes after which one has to log in again."""
+FILLED = {"{id}": "none", "{name}": "nobody", "{extension}": "0000", "{file}": "none"}
 
 
 def path_of(route: str) -> tuple[str, str]:

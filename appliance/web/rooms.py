@@ -1,0 +1,68 @@
+"""Everything the admin process serves, built once: each room with what it needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from appliance.phonebook.upkeep import Directory
+from appliance.ports import Commands
+from appliance.settings import Settings
+from appliance.web.api import Api, BundleDoor
+from appliance.web.diary import Diary, SlotStore
+from appliance.web.directory import DirectoryApi
+from appliance.web.events import Events
+from appliance.web.gate import Gate
+from appliance.web.live import Live
+from appliance.web.metrics import Metrics
+from appliance.web.people_api import PeopleApi
+from appliance.web.site_api import SiteApi
+from appliance.web.stored import Stored
+
+
+class Room(Protocol):
+    """Some routes that belong together."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route, for the application."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """All rooms, and what runs beside them."""
+
+    parts: tuple[Room, ...]
+    live: Live
+    diary: Diary
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route there is."""
+        return [route for part in self.parts for route in part.routes()]
+
+
+def open_rooms(
+    settings: Settings,
+    core: Commands,
+    bundles: BundleDoor,
+    gate: Gate,
+    directory: Directory,
+    store: SlotStore,
+    uploads: Callable[[], Any] = lambda: None,
+) -> Rooms:
+    """Build every room."""
+    live = Live(core, settings, lambda: {"bundle": bundles.state, "records": uploads()})
+    diary = Diary(core, store)
+    site = SiteApi(core, live, diary, Stored(settings))
+    parts: tuple[Room, ...] = (
+        Api(core, bundles, uploads),
+        PeopleApi(gate),
+        DirectoryApi(directory),
+        site,
+        Events(live, gate),
+        Metrics(live),
+    )
+    return Rooms(parts, live, diary)
