@@ -33,6 +33,7 @@ class Directory:
         }
         logins = {name: account.user for (name, _), account in self._accounts.items()}
         self._names = {**self._users, **self._aliases, **self._extensions}
+        self._plain = _without_capitals(self._names)
         self._addresses = {**logins, **self._numbers, **self._names}
 
     def __len__(self) -> int:
@@ -51,8 +52,11 @@ class Directory:
         return self._numbers.get(number)
 
     def by_name(self, name: str) -> User | None:
-        """Return whom an extension, alias or id means, in this order where they collide."""
-        return self._names.get(name)
+        """Return whom an extension, alias or id means, in this order where they collide.
+
+        People write `Ana.Silva` as they like; capitals count only where they tell two apart.
+        """
+        return self._names.get(name) or self._plain.get(name.lower())
 
     def by_address(self, name: str) -> User | None:
         """Return the user whose address of record has this user part.
@@ -78,3 +82,14 @@ class Directory:
             "SHA-256": any(account.sha256 is None for account in ours),
         }
         return tuple([name for name in algorithms if not lacking[name]]) or algorithms
+
+
+def _without_capitals(names: dict[str, User]) -> dict[str, User]:
+    """Return the names in small letters, but for those that would then mean two users."""
+    found: dict[str, User] = {}
+    several = set()
+    for name, user in names.items():
+        plain = name.lower()
+        if found.setdefault(plain, user) is not user:
+            several.add(plain)
+    return {name: user for name, user in found.items() if name not in several}

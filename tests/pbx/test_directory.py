@@ -38,3 +38,14 @@ def test_unknown_names_are_nobody() -> None:
     assert directory.by_name("x") is None
     assert directory.by_address("x") is None
     assert directory.account("1001", "another realm") is None
+
+
+def test_capitals_count_only_where_they_tell_two_apart() -> None:
+    ana = ALICE.__class__(id="a1", name="A", extension="1009", aliases=("Ana.Silva",))
+    other = ALICE.__class__(id="o1", name="O", extension="1010", aliases=("JO", "x"))
+    another = ALICE.__class__(id="o2", name="P", extension="1011", aliases=("jo",))
+    directory = Directory(bundle(ana, other, another))
+    for name in ("Ana.Silva", "ana.silva", "ANA.SILVA"):
+        assert directory.by_name(name) is ana
+    assert (directory.by_name("JO"), directory.by_name("jo")) == (other, another)
+    assert directory.by_name("Jo") is None
