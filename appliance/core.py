@@ -337,6 +337,15 @@ class Core:
     def _trunk(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         return self.trunk.overview(now)
 
+    def _drain_sbc(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        return self.trunk.drain(str(arguments.get("sbc")), True, now)
+
+    def _resume_sbc(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        return self.trunk.drain(str(arguments.get("sbc")), False, now)
+
+    def _release_caller(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        return self.trunk.release(str(arguments.get("extension")), now)
+
     # -- what goes out ------------------------------------------------------------------------
 
     def _emit(self, action: Action) -> None:
@@ -362,5 +371,8 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "forwardings": Core._forwardings,
     "forwardings.reset": Core._reset_forwarding,
     "trunk": Core._trunk,
+    "trunk.drain": Core._drain_sbc,
+    "trunk.resume": Core._resume_sbc,
+    "trunk.release": Core._release_caller,
 }
 """What the admin process may ask; records and bundle files are the store's and runtime's."""

@@ -32,6 +32,7 @@ class Gateway:
 
     __slots__ = (
         "answers",
+        "asked_at",
         "domain",
         "flow",
         "line",
@@ -68,6 +69,7 @@ class Gateway:
         self.rtt: float | None = None
         self.misses = self.answers = 0
         """In a row."""
+        self.asked_at = now
         self.refused_until = 0.0
         """When it may be asked for calls again: it said so with Retry-After."""
         self.turn = 0

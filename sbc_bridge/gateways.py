@@ -150,6 +150,7 @@ class Gateways:
         """Send OPTIONS, and the next when its time has come."""
         self._let_be(gateway)
         group = self._places[gateway.place].group
+        gateway.asked_at = now
         open_question = [True]
 
         def done(response: Response | None, status: int, at: float) -> None:
@@ -190,7 +191,7 @@ class Gateways:
         if gateway.missed(group.misses, why, now):
             self._tell(gateway)
         pause = group.interval if gateway.state == "down" else min(TIMEOUT, group.interval)
-        self._later(gateway, now + pause)
+        self._later(gateway, max(now, gateway.asked_at + pause))
 
     def _later(self, gateway: Gateway, when: float) -> None:
         self._let_be(gateway)

@@ -8,7 +8,6 @@ from appliance.bundle import Bundle, Group, RouteGroup, TrunkNumber, User
 from appliance.errors import RemoteError
 from appliance.sip.headers import NameAddr
 from appliance.sip.message import Request
-from appliance.sip.scan import split_top
 from appliance.sip.uri import SipUri
 from sbc_bridge.numbers import Numbers
 
@@ -74,10 +73,13 @@ def _users(request: Request, header: str) -> Iterator[str]:
 
 def _named(request: Request, header: str) -> Iterator[NameAddr]:
     """Yield the addresses of a header; one that cannot be read is passed over."""
-    values = [part for value in request.all(header) for part in split_top(value, ",")]
+    try:
+        values = request.values(header)
+    except RemoteError:
+        return
     for value in values[:HINTS_LIMIT]:
         try:
-            yield NameAddr.parse(value.strip())
+            yield NameAddr.parse(value)
         except RemoteError:
             continue
 

@@ -8,11 +8,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from appliance.bundle import Bundle, Group, RouteGroup
-from appliance.call.actions import Action, Trust, TrustGateways
+from appliance.call.actions import Action, Notice, Trust, TrustGateways
 from appliance.call.events import GatewayLocated
 from appliance.call.line import Lines
 from appliance.call.outside import Arrival, Leaving
 from appliance.call.steps import Goto, Note, Outcome, Plan, Reject, Ring, Shown, Step, Target
+from appliance.errors import LocalError
 from appliance.sip.flow import Flow, Transport
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
@@ -226,6 +227,23 @@ class Trunk:
             "sbcs": self.gateways.rows(self._wall, now),
             "stopped": self.toll.rows(self._wall, now),
         }
+
+    def drain(self, sbc: str, on: bool, now: float) -> dict[str, Any]:
+        """Give an SBC no new calls, or calls again; raises LocalError where there is none."""
+        if not self.gateways.drain(sbc, on):
+            raise LocalError(f"there is no SBC {sbc!r}; `holdfast trunk` lists them")
+        text = "gets no new calls: it is drained" if on else "gets calls again"
+        self._emit(Notice("info", "trunk.drain", f"SBC {sbc} {text}"))
+        return self.overview(now)
+
+    def release(self, extension: str, now: float) -> dict[str, Any]:
+        """Let a stopped user call outside again; raises LocalError where it is not stopped."""
+        users = self.site.bundle.users if self.site is not None else ()
+        user = next((one for one in users if one.extension == extension), None)
+        if user is None or not self.toll.release(user.id):
+            raise LocalError(f"{extension!r} is not stopped; `holdfast trunk` lists who is")
+        self._emit(Notice("info", "trunk.release", f"{extension} may call outside again"))
+        return self.overview(now)
 
 
 def trusts_of(groups: Iterable[RouteGroup]) -> Iterable[Trust]:

@@ -38,7 +38,8 @@ Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Eve
 Authentication-Info Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding
 Content-ID Content-Language Content-Length Content-Type CSeq Date Diversion Error-Info Event
 Expires From Geolocation History-Info Identity Identity-Info In-Reply-To Join Max-Forwards
-MIME-Version Min-Expires Min-SE Organization P-Asserted-Identity P-Preferred-Identity Path
+MIME-Version Min-Expires Min-SE Organization P-Asserted-Identity P-Called-Party-ID
+P-Preferred-Identity Path
 Priority Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route
 Refer-Sub Refer-To Referred-By Reject-Contact Remote-Party-ID Replaces Reply-To
 Request-Disposition Require Retry-After Route RSeq Security-Client Security-Server

@@ -16,6 +16,7 @@ from appliance.bundle.rules import (
     people,
     places,
     prompts,
+    trunk,
     ways,
 )
 
@@ -29,6 +30,13 @@ RULES: tuple[Rule, ...] = (
     cloud.expiries_leave_a_choice,
     cloud.digest_algorithms_are_usable,
     cloud.trunk_keys_travel_hidden,
+    trunk.trunk_certificates_can_be_read,
+    trunk.header_rules_are_harmless,
+    trunk.codecs_are_unique,
+    trunk.prefixes_lead_one_way,
+    trunk.trunk_numbers_lead_somewhere,
+    trunk.the_country_has_a_number_plan,
+    trunk.dial_rules_can_be_kept,
     cloud.dscp_traffic_is_unique,
     numbering.emergency_numbers_are_unique,
     numbering.dialled_names_are_unique,
