@@ -11,17 +11,18 @@ from typing import Protocol
 from appliance.call.branch import COMPLETED_ELSEWHERE, Branch
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext
+from appliance.call.events import DigitPressed, Heard, SoundEnded
 from appliance.call.leg import Leg, LegOwner
-from appliance.call.media import CallMedia
+from appliance.call.media import CallMedia, parse_offer
 from appliance.call.party import Party
 from appliance.call.record import CALLER_LEG, RecordDraft
-from appliance.call.relays import opposite
+from appliance.call.relays import CALLEE, CALLER, opposite
 from appliance.call.ringing import Ringing
 from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Ring, Step
 from appliance.call.taking import Taking
 from appliance.call.terminal import Terminal
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_answer
+from appliance.sdp.offer_answer import check_answer, check_offer
 from appliance.sdp.session import Session
 from appliance.sip.message import Response
 
@@ -107,6 +108,13 @@ class Attempt:
         self._last: Reject | None = None
         """What comes when the sound has ended that goes before it."""
         self._ringing: Ringing | None = None
+
+    def hear(self, body: bytes) -> None:
+        """Take what the client offers in its INVITE; raises RemoteError 400 or 488."""
+        self.offer = parse_offer(body)
+        if self.offer is not None:
+            self.lines = check_offer(self.offer, self.client.srtp)
+            self.client.heard, self.client.offered = self.offer, body
 
     def start(self, plan: Plan, now: float) -> None:
         """Take the plan's first step."""
@@ -207,6 +215,19 @@ class Attempt:
         """Return what plays to the client and collects its digits."""
         self.terminal = self.terminal or Terminal(self)
         return self.terminal
+
+    def media_heard(self, event: Heard, now: float) -> None:
+        """Take what a sound or a key of the client came to."""
+        side = CALLER if event.side == "a" else CALLEE
+        if isinstance(event, DigitPressed):
+            self.digit(side, event.digit, now)
+        elif isinstance(event, SoundEnded) and side == self.side and self.terminal is not None:
+            self.terminal.sound_ended(event, now)
+
+    def digit(self, side: int, digit: str, now: float) -> None:
+        """Take a key that a party has pressed."""
+        if side == self.side and self.terminal is not None and not self.over:
+            self.terminal.digit(digit, now)
 
     # -- what the phones say ------------------------------------------------------------------
 

@@ -11,22 +11,22 @@ from appliance.call.branch import Branch
 from appliance.call.bridge import Bridge
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext, decremented_max_forwards
-from appliance.call.events import DigitPressed, Heard, RelayFailed, SoundEnded
+from appliance.call.events import Heard, RelayFailed
 from appliance.call.handover import Handover
 from appliance.call.leg import Headers, Leg
-from appliance.call.media import CallMedia, parse_offer
+from appliance.call.media import CallMedia
 from appliance.call.move import Move
 from appliance.call.party import Party
 from appliance.call.record import CALLER_LEG, CallRecord, RecordDraft, outcome_of
+from appliance.call.refer import refer
 from appliance.call.relays import CALLEE, CALLER
 from appliance.call.saving import row_of
 from appliance.call.sealing import Sealing
 from appliance.call.steps import Plan
 from appliance.call.terminal import Terminal
-from appliance.call.transfer import refer
 from appliance.call.wording import ascii_text
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_offer, is_hold
+from appliance.sdp.offer_answer import is_hold
 from appliance.sip.dialog import Dialog
 from appliance.sip.flow import Flow
 from appliance.sip.matching import ServerTransaction
@@ -72,6 +72,7 @@ class Call:
             self, self, self.caller, CALLER, party, record.callee, hops
         )
         self._handover: Handover | None = None
+        self._departing: list[Leg | None] = []
         self.transfers = 0
         """How many times this call was handed on."""
         self._bridge: Bridge | None = None
@@ -81,18 +82,13 @@ class Call:
 
     def start(self, plan: Plan, now: float) -> None:
         """Check the offer and take the plan's first step."""
-        attempt = self.attempt
         try:
             self.caller.timer.check(self.caller.invite.request)
-            attempt.offer = parse_offer(self.caller.invite.request.body)
-            if attempt.offer is not None:
-                attempt.lines = check_offer(attempt.offer, self.caller.srtp)
-                self.caller.heard = attempt.offer
-                self.caller.offered = self.caller.invite.request.body
+            self.attempt.hear(self.caller.invite.request.body)
         except RemoteError as error:
             self.reject(error.status, error.reason, now, list(error.headers))
             return
-        attempt.start(plan, now)
+        self.attempt.start(plan, now)
 
     @property
     def attempt(self) -> Attempt:
@@ -194,7 +190,7 @@ class Call:
         elif method == "PRACK" and isinstance(leg, Caller):
             leg.prack(request, tx, now)
         elif method == "REFER":
-            self._refer(leg, request, tx, now)
+            refer(self, leg, request, tx, now)
         elif self._handover is not None:
             self._handover.received(leg, request, tx, now)
         elif self._bridge is not None and self.state is CallState.ANSWERED:
@@ -223,7 +219,7 @@ class Call:
         """End the call: a leg's phone is gone; one that had left it already ends for itself."""
         if self._handover is not None and self._handover.left(leg, now):
             leg.bye(now)
-        elif leg in self.legs or leg is self.caller:
+        elif leg in self.legs:
             self.end("system", f"{self._who(leg)}: {reason}", now)
         else:
             leg.bye(now)
@@ -246,16 +242,14 @@ class Call:
     # -- one party in another's place -------------------------------------------------------
 
     def replace(self, side: int, comes: Leg, text: str) -> None:
-        """Let a leg take part in place of the one on this side.
-
-        Both have agreed on their descriptions. Who leaves is still connected: whoever calls this
-        ends it.
-        """
+        """Let a leg take part in place of the one on this side, which has yet to be ended."""
         legs = [comes, self.legs[CALLEE]] if side == CALLER else [self.legs[CALLER], comes]
         caller, callee = legs
         if caller is None or callee is None:
             raise AssertionError("only a party of two that talk can be replaced")
         self._handover = None
+        self._departing = [*self._departing, self.legs[side]]
+        comes.owner = self
         self.media.settle()
         self.join(caller, callee)
         self.media.connect(caller, callee)
@@ -278,14 +272,22 @@ class Call:
         self.state = CallState.TRANSFERRING
         self._over(self, False)
 
-    def _refer(self, leg: Leg, request: Request, tx: ServerTransaction, now: float) -> None:
-        """Take a REFER of one party about the other."""
-        if self._handover is not None:
-            leg.refuse(tx, 491, now)
-        elif self.state is not CallState.ANSWERED or leg not in self.legs or leg.line is not None:
-            leg.refuse(tx, 403, now)  # nobody outside may send our calls anywhere
-        else:
-            refer(self, leg, request, tx, now)
+    def release(self, leg: Leg, reason: str, now: float) -> None:
+        """End the call but for a leg that talks in another one."""
+        self._handover = None
+        self.legs = [one if one is not leg else None for one in self.legs]
+        self.end("system", reason, now)
+
+    @property
+    def talks(self) -> bool:
+        """Tell whether two talk here, and none of them is to be replaced."""
+        return self.state is CallState.ANSWERED
+
+    @property
+    def others(self) -> list[Leg]:
+        """Legs that have no part in it any more, or not yet."""
+        gone = [leg for leg in self._departing if leg is not None and not leg.ended]
+        return [*gone, *(self._handover.found if self._handover is not None else [])]
 
     @property
     def handing_on(self) -> bool:
@@ -294,12 +296,12 @@ class Call:
 
     # -- the end ----------------------------------------------------------------------------
 
-    def end(self, who: str, reason: str, now: float, status: int = 500) -> None:
-        """End the call on both sides and write its record."""
+    def end(self, who: str, reason: str, now: float, status: int = 500, told: str = "") -> None:
+        """End the call on both sides and write its record; phones that ring are `told` why."""
         if self.state is CallState.ENDED:
             return
         ringing = self.state is CallState.RINGING
-        self._stop(now)
+        self._stop(now, told)
         if self.caller.answering:
             self.caller.reject(status, now)
         for leg in self.legs:
@@ -320,9 +322,9 @@ class Call:
         self._finish("system", reason, status, now)
         self.caller.reject(status, now, headers)
 
-    def _stop(self, now: float) -> None:
+    def _stop(self, now: float, told: str = "") -> None:
         if self._attempt is not None:
-            self._attempt.stop(now)
+            self._attempt.stop(now, told)
         if self._handover is not None:
             self._handover.stop(now)
 
@@ -362,16 +364,13 @@ class Call:
 
     def media_heard(self, event: Heard, now: float) -> None:
         """Take what a sound or a key came to; of a recording nobody waits for the end."""
-        if isinstance(event, DigitPressed):
-            self.digit(CALLER if event.side == "a" else CALLEE, event.digit, now)
-        elif isinstance(event, SoundEnded) and self.terminal:
-            self.terminal.sound_ended(event, now)
+        if self.waiting is not None:
+            self.waiting.media_heard(event, now)
 
     def digit(self, side: int, digit: str, now: float) -> None:
         """Take a key that a party has pressed, however it came: RFC 4733, INFO or in its audio."""
-        waiting = self.waiting
-        if waiting is not None and waiting.terminal and not waiting.over and side == waiting.side:
-            waiting.terminal.digit(digit, now)
+        if self.waiting is not None:
+            self.waiting.digit(side, digit, now)
 
     def described(self, leg: Leg, body: bytes) -> None:
         """Take the description in a phone's answer to a refresh: another key, another port."""

@@ -36,6 +36,13 @@ def end_ringing(context: CallContext, saved: SavedCall, now: float) -> None:
     if saved.callee is not None:
         _bye(context, saved.callee, now)
     cancel_ringing(context, saved, now)
+    hang_up_others(context, saved, now)
+
+
+def hang_up_others(context: CallContext, saved: SavedCall, now: float) -> None:
+    """End the legs that had no part in a call of an earlier process."""
+    for leg in saved.others:
+        _bye(context, leg, now)
 
 
 def cancel_ringing(context: CallContext, saved: SavedCall, now: float) -> None:

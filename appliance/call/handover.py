@@ -38,6 +38,16 @@ class HandoverOwner(LegOwner, Protocol):
     transfers: int
 
     @property
+    def talks(self) -> bool:
+        """Tell whether two talk here, and none of them is to be replaced."""
+        ...
+
+    @property
+    def handing_on(self) -> bool:
+        """Tell whether one of the two is to be replaced."""
+        ...
+
+    @property
     def caller(self) -> Leg:
         """The party whose INVITE began the call."""
         ...
@@ -54,8 +64,12 @@ class HandoverOwner(LegOwner, Protocol):
         """Let the two talk again."""
         ...
 
-    def end(self, who: str, reason: str, now: float, status: int = 500) -> None:
-        """End the call on both sides."""
+    def end(self, who: str, reason: str, now: float, status: int = 500, told: str = "") -> None:
+        """End the call on both sides; phones that ring are `told` that reason."""
+        ...
+
+    def release(self, leg: Leg, reason: str, now: float) -> None:
+        """End the call but for a leg that talks in another one."""
         ...
 
 
@@ -131,6 +145,12 @@ class Handover:
         if attempt is not None:
             attempt.stop(now)
             attempt.close()
+
+    @property
+    def found(self) -> list[Leg]:
+        """Return who has been found and answered, though nobody talks with it yet."""
+        comes = self.comes
+        return [comes] if comes is not None and comes.owner is self.call and comes.heard else []
 
     # -- what may happen meanwhile ------------------------------------------------------------
 

@@ -93,7 +93,7 @@ class Leg:
             context.timers,
             context.policies.session_expires,
             self._refresh,
-            lambda now: owner.lapsed(self, "the session timer ran out", now),
+            lambda now: self.owner.lapsed(self, "the session timer ran out", now),
         )
         self.answered: tuple[ServerTransaction, float] | None = None
         """Their INVITE whose 2xx has no ACK yet, and when that was sent first."""

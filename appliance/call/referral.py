@@ -63,14 +63,15 @@ def _replaces(uri: SipUri) -> Replaces | None:
 class Referral:
     """Tell the sender of a REFER how it goes: the subscription that a REFER makes."""
 
-    def __init__(self, leg: Leg, request: Request) -> None:
-        """`leg` is the dialog in which the REFER came."""
+    def __init__(self, leg: Leg, request: Request, alone: bool = False) -> None:
+        """`leg` is the dialog in which the REFER came; `alone`: it is there for that only."""
         self._leg = leg
         # The first in a dialog needs no number, and old phones expect none (RFC 3515, 2.4.6).
         self._event = f"refer;id={request.cseq.number}" if leg.referrals else "refer"
         leg.referrals += 1
         self.silent = (request.first("Refer-Sub") or "").strip().lower() == "false"
         """Whether its sender wants to hear nothing (RFC 4488)."""
+        self._alone = alone
         self._told = 0
         self._open = not self.silent
 
@@ -86,13 +87,19 @@ class Referral:
             self._told = status
             self._notify(status, f"active;expires={LASTS}", now)
 
-    def close(self, status: int, now: float, then: Callable[[float], None]) -> None:
+    def close(self, status: int, now: float, then: Callable[[float], None] | None = None) -> None:
         """Tell the end; call `then` once the phone has taken it, or cannot be told."""
+
+        def over(now: float) -> None:
+            if self._alone:
+                self._leg.close()
+            if then is not None:
+                then(now)
+
         if not self._open or self._leg.ended:
-            self._open = False
-            then(now)
-            return
-        self._notify(status, "terminated;reason=noresource", now, then)
+            over(now)
+        else:
+            self._notify(status, "terminated;reason=noresource", now, over)
         self._open = False
 
     def _notify(

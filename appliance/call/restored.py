@@ -17,7 +17,7 @@ from appliance.call.branch import Branch, Invitation
 from appliance.call.bridge import Bridge
 from appliance.call.call import Call
 from appliance.call.context import CallContext
-from appliance.call.ending import cancel_ringing, end_ringing
+from appliance.call.ending import cancel_ringing, end_ringing, hang_up_others
 from appliance.call.leg import Leg
 from appliance.call.party import Party
 from appliance.call.record import CallRecord
@@ -113,6 +113,7 @@ def _resume(
     if saved.handing_on:
         call.reconnect()
         cancel_ringing(context, saved, now)
+    hang_up_others(context, saved, now)
     call.draft.step("signalling restarted; the call goes on")
     call.changed()
     return call

@@ -109,6 +109,8 @@ class SavedCall(msgspec.Struct, frozen=True, array_like=True):
     """None: the call only rings."""
     handing_on: bool = False
     """One of the two is to be replaced: until somebody is found they belong together."""
+    others: tuple[SavedLeg, ...] = ()
+    """Legs that have no part in it any more, or not yet: a restart hangs them up."""
 
     @property
     def talking(self) -> bool:

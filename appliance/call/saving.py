@@ -27,6 +27,11 @@ class Savable(Protocol):
         ...
 
     @property
+    def others(self) -> list[Leg]:
+        """Legs that have no part in it any more, or not yet."""
+        ...
+
+    @property
     def handing_on(self) -> bool:
         """Tell whether one of two that talk is to be replaced."""
         ...
@@ -52,6 +57,7 @@ def row_of(call: Savable) -> bytes:
             tuple([_branch(one) for one in call.branches if one.sent]) if rings else (),
             call.media.save() if answered and not lonely else None,
             call.handing_on,
+            tuple([_leg(leg, caller.invite) for leg in call.others]),
         )
     )
 

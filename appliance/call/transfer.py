@@ -16,39 +16,17 @@ from appliance.call.handover import Handover, HandoverOwner
 from appliance.call.joining import PAUSE
 from appliance.call.leg import Leg
 from appliance.call.own_media import offered_anew
-from appliance.call.referral import Referral, ReferTo, read_refer
+from appliance.call.referral import Referral, ReferTo
 from appliance.call.relays import opposite
 from appliance.call.steps import Outcome, Plan, Ring
-from appliance.call.wording import ascii_text
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import Session
 from appliance.sip.flow import Flow
-from appliance.sip.matching import ServerTransaction
-from appliance.sip.message import Request, Response
+from appliance.sip.message import Response
 from appliance.sip.timers import TIMEOUT, Timer
 
 HOPS = 70
 """Max-Forwards of what we send ourselves (RFC 3261, 8.1.1.6)."""
-MOST = 16
-"""Transfers of one call: phones that hand it on by themselves, round and round, end there."""
-
-
-def refer(
-    call: HandoverOwner, leg: Leg, request: Request, tx: ServerTransaction, now: float
-) -> None:
-    """Take a REFER in the dialog of a party."""
-    try:
-        to = read_refer(request)
-        if call.transfers >= MOST:
-            raise RemoteError(482, f"this call has been handed on {MOST} times")
-    except RemoteError as error:
-        warning = ("Warning", f'399 holdfast "{ascii_text(error.reason)}"')
-        leg.refuse(tx, error.status, now, [warning])
-        return
-    call.transfers += 1
-    referral = Referral(leg, request)
-    leg.refuse(tx, 202, now, referral.headers)
-    Transfer(call, leg, referral).start(to, now)
 
 
 class Transfer(Handover):
@@ -112,6 +90,7 @@ class Transfer(Handover):
             return
         self.comes = branch
         self.join(branch, now, self._joined)
+        self.call.changed()
 
     def unreached(self, status: int, reason: str, now: float) -> None:
         """Take that the target does not answer."""
@@ -139,7 +118,7 @@ class Transfer(Handover):
         elif status == 200:
             self._succeed(comes, now)
         else:
-            dismiss(comes, status, now)
+            self._send_back(comes, status, now)
             self._failed(status, f"{self.stays.extension} would not talk with the target", now)
 
     def _succeed(self, comes: Leg, now: float) -> None:
@@ -147,6 +126,10 @@ class Transfer(Handover):
         text = f"{self.leaves.extension} is replaced by {comes.extension} on {comes.flow}"
         self.call.replace(self.side, comes, text)
         self._referral.close(200, now, self.leaves.bye)
+
+    def _send_back(self, comes: Leg, status: int, now: float) -> None:
+        """Send a target away with whom nobody talks after all."""
+        dismiss(comes, status, now)
 
     def detach(self, now: float) -> None:
         """Let go of everything that is under way."""
@@ -163,7 +146,7 @@ class Transfer(Handover):
         """Bring the two together again, or call back who has hung up meanwhile."""
         self.draft.step(f"transfer failed ({status})" + (f": {reason}" if reason else ""))
         if not self.leaves.ended:
-            self.back_together(now, lambda now: self._referral.close(status, now, _nothing))
+            self.back_together(now, lambda now: self._referral.close(status, now))
         elif self._calls_back:
             self.call.end("system", reason or "nobody took the transferred call", now)
         else:
@@ -173,10 +156,6 @@ class Transfer(Handover):
             self.draft.step(f"call {extension} back")
             plan = self.context.exchange.plan(extension, extension, now)
             self._look(plan, extension, now)
-
-
-def _nothing(now: float) -> None:
-    """Leave a leg as it is."""
 
 
 def sparing(plan: Plan, flows: tuple[Flow, ...], now: float) -> Plan:

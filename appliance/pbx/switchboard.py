@@ -192,6 +192,8 @@ class Switchboard:
             self._in_dialog(request, flow, now)
         elif method == "INVITE":
             self._invite(request, flow, now)
+        elif method == "REFER":
+            self._refer(request, flow, now)
         elif method == "OPTIONS":
             self._send(request, flow, abilities(request))
         else:
@@ -292,6 +294,19 @@ class Switchboard:
             call.cancelled(now)
         elif invite is not None:
             self.takeovers.cancel(invite, now)
+
+    def _refer(self, request: Request, flow: Flow, now: float) -> None:
+        site, context = self.site, self._context
+        if site is None or context is None or self._authentication is None:
+            self._unserved(request, flow, 30)
+            return
+        user = self._authentication.check(request, flow, now)
+        if isinstance(user, Response):
+            self._send(request, flow, user)
+            return
+        tx = self._transactions.receive_request(request, flow, now)
+        if tx is not None:
+            self.takeovers.refer(context, user, tx, now)
 
     # -- a new call ---------------------------------------------------------------------------
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from appliance.bundle import User
 from appliance.call import newcomer
 from appliance.call.branch import Branch
 from appliance.call.call import Call
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
+from appliance.call.over import OVER
 from appliance.call.party import Party
+from appliance.call.refer import refer
 from appliance.errors import RemoteError, Unavailable
 from appliance.pbx.stateless import stateless_tag
-from appliance.sip.dialog import DialogState
+from appliance.sip.dialog import DialogState, uas_dialog
 from appliance.sip.flow import Flow
 from appliance.sip.matching import ServerTransaction
 from appliance.sip.message import Request
-from appliance.sip.values import Replaces
+from appliance.sip.values import Replaces, TargetDialog
 
 MayTake = Callable[[str, str], bool]
 """Tell whether the user with an extension may take the calls of another extension."""
@@ -69,6 +72,26 @@ class Takeovers:
             return newcomer.replace(call, leg, tx, tx.flow, party, now)
 
         self.carry_out(tx, act, now)
+
+    def refer(self, context: CallContext, user: User, tx: ServerTransaction, now: float) -> None:
+        """Carry out a REFER that came outside the dialog it is about, which it names (RFC 4538)."""
+        request = tx.request
+        try:
+            target = request.first("Target-Dialog")
+            if target is None:
+                raise RemoteError(403, "a REFER outside a dialog has to name one of its sender")
+            named = TargetDialog.parse(target)
+            leg = context.legs.named(named.call_id, named.remote_tag, named.local_tag)
+            if not isinstance(leg, Leg) or not isinstance(leg.owner, Call):
+                raise RemoteError(481, "there is no such dialog")
+            if leg.extension != user.extension or leg.line is not None:
+                raise RemoteError(403, f"{user.extension} has no part in that call")
+            told = Leg(context, OVER, tx.flow, user.extension)
+            told.establish(uas_dialog(request, context.identifiers.token()))
+        except RemoteError as error:
+            tx.respond(request.response(error.status, to_tag=stateless_tag(request)), now)
+            return
+        refer(leg.owner, leg, request, tx, now, told)
 
     def carry_out(self, tx: ServerTransaction, act: Callable[[], Caller], now: float) -> bool:
         """Do what makes an INVITE part of a call; answer it where that cannot be.

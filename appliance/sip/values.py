@@ -83,6 +83,26 @@ class Replaces(msgspec.Struct, frozen=True):
         return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}{early}"
 
 
+class TargetDialog(msgspec.Struct, frozen=True):
+    """Name the dialog that a request outside it is about, as its sender knows it (RFC 4538)."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+
+    @classmethod
+    def parse(cls, text: str) -> TargetDialog:
+        """Read a Target-Dialog value."""
+        call_id, params = _with_params(text)
+        local_tag, remote_tag = params.get("local-tag"), params.get("remote-tag")
+        if not call_id or not local_tag or not remote_tag:
+            scan.malformed("Target-Dialog names no dialog")
+        return cls(call_id, local_tag, remote_tag)
+
+    def __str__(self) -> str:
+        return f"{self.call_id};local-tag={self.local_tag};remote-tag={self.remote_tag}"
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Say why a request was sent, as in a CANCEL after another phone answered (RFC 3326)."""
 

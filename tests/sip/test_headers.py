@@ -22,6 +22,7 @@ from appliance.sip.headers import (
     parse_contacts,
 )
 from appliance.sip.uri import SipUri
+from appliance.sip.values import TargetDialog
 
 TOKENS = st.text(alphabet="abcXYZ019-.!%*_+`'~", min_size=1, max_size=10)
 PARAMS = st.dictionaries(TOKENS.map(str.lower), st.none() | TOKENS, max_size=4)
@@ -181,6 +182,7 @@ def test_expiries_nobody_can_read_count_as_absent(text: str | None) -> None:
         (SessionExpires, "1800;refresher=uac"),
         (SessionExpires, "90"),
         (Replaces, "98732@example.com;to-tag=r33th4x0r;from-tag=ff87ff;early-only"),
+        (TargetDialog, "98732@example.com;local-tag=kkaz;remote-tag=6544"),
         (Reason, 'SIP;cause=200;text="Call completed elsewhere"'),
         (Reason, "Q.850;cause=16"),
         (RetryAfter, "3600;duration=60"),
@@ -204,6 +206,7 @@ def test_a_comment_is_not_kept() -> None:
         (SessionExpires, "90;refresher=me"),
         (Replaces, "a;to-tag=b"),
         (Replaces, ";to-tag=b;from-tag=c"),
+        (TargetDialog, "a;local-tag=b"),
         (Reason, ""),
         (Reason, "SIP;cause=x"),
         (RetryAfter, "tomorrow"),
