@@ -45,7 +45,7 @@ class Ways:
         return self._make_room(line, now)
 
     def _way(self, group: RouteGroup, gateway: Gateway, shows: Shows, numbers: Numbers) -> Way:
-        reading = Reading(dialled=shows.number, number=shows.number, kind="private")
+        reading = Reading(dialled=shows.number, number=shows.number, kind="short")
         identity = Identity(shows.identity, shows.name)
         uri, shown = dressed(identity, reading, group, gateway, numbers)
         shown = replace(shown, headers=shown.headers + shows.headers, parts=shows.parts)
