@@ -46,6 +46,7 @@ from appliance.sip.timers import TimerQueue
 from appliance.sip.validate import check_request, check_response
 from sbc_bridge.emergency.callbacks import Callbacks
 from sbc_bridge.emergency.help import Help, Outside
+from sbc_bridge.emergency.overview import Overview
 from sbc_bridge.emergency.team import SafetyTeam
 from sbc_bridge.emergency.ways import Ways
 from sbc_bridge.trunk import Trunk
@@ -94,6 +95,7 @@ class Core:
         self.transactions = Transactions(self.timers, self._send, identifiers)
         self._turns = Turns()
         self.help: Help | None = None
+        self.emergency: Overview | None = None
         self.survival: Survival | None = None
         self.zones: Zones | None = None
         lines = Lines()
@@ -210,6 +212,7 @@ class Core:
         self.help = Help(
             bundle, self.callbacks, board.presence, self.ways, team, self._wall, self._emit
         )
+        self.emergency = Overview(bundle, self.help, self.callbacks, board.presence, self._wall)
         board.apply(Site(bundle, self.survival), groups, self.help, now)
         if first:
             self._restore(now)
@@ -346,6 +349,20 @@ class Core:
     def _release_caller(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         return self.trunk.release(str(arguments.get("extension")), now)
 
+    def _emergency(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        return self._of_emergencies().state(now)
+
+    def _emergency_trial(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        extension, number, address = (
+            str(arguments.get(name, "")) for name in ("extension", "number", "address")
+        )
+        return self._of_emergencies().trial(extension, number, address, now)
+
+    def _of_emergencies(self) -> Overview:
+        if self.emergency is None:
+            raise LocalError("there is no bundle yet, so nobody knows what calls for help do")
+        return self.emergency
+
     # -- what goes out ------------------------------------------------------------------------
 
     def _emit(self, action: Action) -> None:
@@ -374,5 +391,7 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "trunk.drain": Core._drain_sbc,
     "trunk.resume": Core._resume_sbc,
     "trunk.release": Core._release_caller,
+    "emergency": Core._emergency,
+    "emergency.trial": Core._emergency_trial,
 }
 """What the admin process may ask; records and bundle files are the store's and runtime's."""

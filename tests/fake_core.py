@@ -110,6 +110,42 @@ NOTICES = [
     {"at": 1000.0, "severity": "alarm", "topic": "store.disk", "text": "the disk is full"},
     {"at": 1001.0, "severity": "info", "topic": "core.start", "text": "serving"},
 ]
+EMERGENCY: dict[str, Any] = {
+    "numbers": ["911", "933"],
+    "ways": [
+        {"sbc": "pstn/sbc1:5061", "well": True, "full": True},
+        {"sbc": "pstn/sbc2:5061", "well": False, "full": False},
+    ],
+    "safety_team": [{"extension": "1002", "name": "Bo", "phones": 1}],
+    "safety_group": "7000",
+    "callback_seconds": 7200.0,
+    "callbacks": [
+        {
+            "number": "+13125550800",
+            "extension": "1001",
+            "name": "Zoë",
+            "proved": False,
+            "address": "192.0.2.1",
+            "location": "hall",
+            "called": 1000.0,
+            "until": 8200.0,
+        }
+    ],
+}
+TRIAL: dict[str, Any] = {
+    "caller": "Zoë (1001)",
+    "address": "192.0.2.1",
+    "number": "911",
+    "test": False,
+    "location": "hall",
+    "where": "Hall, 1 Main St",
+    "why_there": "192.0.2.1 is in 192.0.2.0/24",
+    "shown": "+13125550800",
+    "why_shown": "the number of Hall",
+    "leads_back": True,
+    "ways": EMERGENCY["ways"],
+    "alerted": ["1002"],
+}
 
 
 class FakeCore:
@@ -149,6 +185,10 @@ class FakeCore:
             return FORWARDING | {"changed": arguments["extension"] == "1001"}
         if name == "qos":
             return self.qos
+        if name == "emergency.trial":
+            return TRIAL | ({"number": arguments["number"]} if arguments["number"] else {})
+        if name == "emergency":
+            return EMERGENCY
         fixed = {"phones": PHONES, "calls": CALLS, "mode.history": HISTORY, "status": STATUS}
         if name == "forwardings":
             return [FORWARDING]

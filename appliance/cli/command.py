@@ -41,6 +41,7 @@ FAMILIES = {
     "phones": Family("appliance.cli.phones", "list registered phones and users without one"),
     "calls": Family("appliance.cli.calls", "list the calls that are up now"),
     "forwarding": Family("appliance.cli.forwarding", "show and undo what was forwarded"),
+    "emergency": Family("appliance.cli.emergency", "show and try what calls for help do"),
     "qos": Family("appliance.cli.qos", "show how packets are marked (DSCP)"),
     "records": Family("appliance.cli.records", "list call records, or show one"),
     "bundle": Family("appliance.cli.bundle", "check, show, apply or make up a site's bundle"),

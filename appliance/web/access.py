@@ -72,6 +72,8 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/bundle": ADMIN,
     "POST /api/v1/sync": OPERATE,
     "GET /api/v1/qos": READ,
+    "GET /api/v1/emergency": READ,
+    "GET /api/v1/emergency/trial": READ,
     "GET /api/v1/directory": READ,
     "GET /api/v1/forwardings": READ,
     "POST /api/v1/forwardings/{extension}/reset": OPERATE,

@@ -14,6 +14,7 @@ from appliance.settings import Settings
 from appliance.web.api import Api, BundleDoor
 from appliance.web.diary import Diary, SlotStore
 from appliance.web.directory import DirectoryApi
+from appliance.web.emergency import EmergencyApi
 from appliance.web.events import Events
 from appliance.web.gate import Gate
 from appliance.web.live import Live
@@ -61,6 +62,7 @@ def open_rooms(
         Api(core, bundles, uploads),
         PeopleApi(gate),
         DirectoryApi(directory),
+        EmergencyApi(core),
         site,
         Events(live, gate),
         Metrics(live),

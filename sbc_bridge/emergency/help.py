@@ -56,6 +56,8 @@ class Way(NamedTuple):
     target: Target
     full: bool
     """Whether it has as many calls as it may."""
+    well: bool = True
+    """Whether it would be tried for any other call as well."""
 
 
 class Outside(Protocol):
@@ -158,7 +160,7 @@ class Help:
 
     def _try(self, shows: Shows, now: float) -> Generator[Step, Outcome, int]:
         """Try every way, and once more those that may only have been full; return the status."""
-        ways = self._outside.ways(self._groups, shows, now)
+        ways = self.ways(shows, now)
         if not ways:
             yield Note("no trunk leads to the emergency services")
             return 503
@@ -175,6 +177,10 @@ class Help:
                 outcome = yield Ring((way.target,), RING_TIME, patience=PATIENCE)
                 now = outcome.at
         return outcome.status or 503
+
+    def ways(self, shows: Shows, now: float) -> list[Way]:
+        """Return every way out, in the order in which they are tried."""
+        return self._outside.ways(self._groups, shows, now)
 
     def _make_room(self, way: Way, now: float) -> Generator[Step, Outcome, bool]:
         ended = self._outside.make_room(way.name, now)

@@ -38,16 +38,18 @@ class Ways:
             for gateway, well in self._trunk.gateways.everybody(group.id, now)
         ]
         rows.sort(key=lambda row: not row[2])
-        return [self._way(group, gateway, shows, site.numbers) for group, gateway, _ in rows]
+        return [self._way(*row, shows, site.numbers) for row in rows]
 
     def make_room(self, line: str, now: float) -> str:
         """End one call on a line that is not for help; return whose, empty: there is none."""
         return self._make_room(line, now)
 
-    def _way(self, group: RouteGroup, gateway: Gateway, shows: Shows, numbers: Numbers) -> Way:
+    def _way(
+        self, group: RouteGroup, gateway: Gateway, well: bool, shows: Shows, numbers: Numbers
+    ) -> Way:
         reading = Reading(dialled=shows.number, number=shows.number, kind="short")
         identity = Identity(shows.identity, shows.name)
         uri, shown = dressed(identity, reading, group, gateway, numbers)
         shown = replace(shown, headers=shown.headers + shows.headers, parts=shows.parts)
         target = Target(uri, gateway.flow, shows.number, line=gateway.line, shown=shown)
-        return Way(gateway.line.name, target, self._trunk.gateways.full(gateway))
+        return Way(gateway.line.name, target, self._trunk.gateways.full(gateway), well)
