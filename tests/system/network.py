@@ -130,6 +130,8 @@ class Network:
         for host in self.hosts:
             _ip("netns", "add", host.name)
             host.run("ip", "link", "set", "lo", "up")
+            # A namespace takes this from the machine, which may be somebody's router.
+            host.run("tee", "/proc/sys/net/ipv4/ip_forward", text="0")
         self.router.run("ip", "link", "add", "lan", "type", "bridge")
         self.router.run("ip", "addr", "add", f"{ROUTER}/24", "dev", "lan")
         self.router.run("ip", "-6", "addr", "add", "fd77::1/64", "dev", "lan", "nodad")

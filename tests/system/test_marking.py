@@ -53,7 +53,8 @@ def ask_api(site: System, address: str) -> None:
     with site.phone(0).inside():
         plain = socket.create_connection((address, 8443), 5)
     with trusting().wrap_socket(plain) as asking:
-        asking.sendall(b"GET /api/v1/qos HTTP/1.1\r\nHost: x\r\n\r\n")
+        name = f"[{address}]" if ":" in address else address
+        asking.sendall(f"GET /api/v1/qos HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
         assert b"401" in asking.recv(4096)
 
 
