@@ -15,6 +15,7 @@ from appliance.pbx.destinations import Destinations
 from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
 from appliance.pbx.forwarding import Forwardings
+from appliance.pbx.park import Parking
 from appliance.sip.flow import Flow
 from sdg.group import Groups, next_of
 from sdg.turns import Turns
@@ -60,6 +61,7 @@ def rehearse(bundle: Bundle, asked: Rehearsal, at: float) -> tuple[Group, User, 
         trial,
         _groups(bundle, trial),
         Forwardings(lambda action: None),
+        Parking({}),
         Nothing(),
         lambda now: now,
     )

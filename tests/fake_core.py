@@ -67,6 +67,7 @@ CALLS = [
         "callee": "1002",
         "answered_by": "1002",
         "state": "talking",
+        "parked": "",
         "started": 1000.0,
         "answered": 1002.0,
         "steps": ["ring 1002"],

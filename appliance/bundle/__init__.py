@@ -7,7 +7,13 @@ everything that is wrong, each with its path. Pure: files and the network are el
 from __future__ import annotations
 
 from appliance.bundle.advice import warnings
-from appliance.bundle.calling_parts import FeatureCodes, Forwarding, Texts
+from appliance.bundle.calling_parts import (
+    FeatureCodes,
+    Forwarding,
+    ParkingPlaces,
+    PickupGroup,
+    Texts,
+)
 from appliance.bundle.emergency_parts import Civic, Emergency, Location
 from appliance.bundle.json_schema import schema
 from appliance.bundle.parts import (
@@ -67,7 +73,9 @@ __all__ = [
     "Monitoring",
     "NumberPlan",
     "Opening",
+    "ParkingPlaces",
     "Peer",
+    "PickupGroup",
     "Policies",
     "Problem",
     "Prompt",

@@ -7,7 +7,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from appliance.bundle.part import Part
-from appliance.bundle.values import Code, Screen, Seconds, Target
+from appliance.bundle.values import Code, Identifier, Line, Orbit, Screen, Seconds, Target
+
+MOST_ORBITS = 100
+"""Orbits of one site: each parked call is looked for among all calls."""
 
 
 class Forwarding(Part, frozen=True, kw_only=True):
@@ -26,7 +29,7 @@ class Forwarding(Part, frozen=True, kw_only=True):
 
 
 class FeatureCodes(Part, frozen=True, kw_only=True):
-    """What users dial to change how their own calls are taken; an empty code is not served."""
+    """What users dial to change how calls are taken; an empty code is not served."""
 
     forward_always: Code = "*72"
     """Forward every call; the extension or number follows, or is asked for (C10)."""
@@ -40,6 +43,41 @@ class FeatureCodes(Part, frozen=True, kw_only=True):
     forward_unreachable_off: Code = "*95"
     do_not_disturb: Code = "*78"
     do_not_disturb_off: Code = "*79"
+    pickup: Code = "*97"
+    """Take a call that rings at the extension that follows (C9)."""
+    pickup_group: Code = "*98"
+    """Take a call that rings anywhere in the user's pickup groups."""
+    park: Code = "*68"
+    """Park whom the user holds, at the orbit that follows or at a free one (C8)."""
+
+
+class ParkingPlaces(Part, frozen=True, kw_only=True):
+    """Where calls are parked (C8)."""
+
+    first: Orbit | None = None
+    """The first of the orbits that users dial; None: calls cannot be parked."""
+    last: Orbit | None = None
+    """The last of them, with as many digits; None: `first` is the only one."""
+    ring_back_after: Annotated[float, Meta(ge=5, le=3600)] = 120.0
+    """Seconds until whoever has parked a call is rung, and again after as many."""
+
+    @property
+    def orbits(self) -> tuple[str, ...]:
+        """Every orbit, in order; at most 100, whatever a bundle says that is not checked yet."""
+        if self.first is None:
+            return ()
+        low, high = int(self.first), int(self.last or self.first)
+        numbers = range(low, min(high, low + MOST_ORBITS - 1) + 1)
+        return tuple(f"{number:0{len(self.first)}d}" for number in numbers)
+
+
+class PickupGroup(Part, frozen=True, kw_only=True):
+    """Users who may take each other's calls (C9)."""
+
+    id: Identifier
+    name: Line = ""
+    members: tuple[Identifier, ...]
+    """Ids of the users; a user may be in several groups."""
 
 
 class Texts(Part, frozen=True, kw_only=True):

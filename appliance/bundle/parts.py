@@ -11,7 +11,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from appliance.bundle.calling_parts import FeatureCodes, Forwarding, Texts
+from appliance.bundle.calling_parts import (
+    FeatureCodes,
+    Forwarding,
+    ParkingPlaces,
+    PickupGroup,
+    Texts,
+)
 from appliance.bundle.emergency_parts import Emergency, Location
 from appliance.bundle.part import Part
 from appliance.bundle.trunk_parts import DialRule, NumberPlan, Peer, RouteGroup, TrunkNumber
@@ -265,6 +271,8 @@ class Policies(Part, frozen=True, kw_only=True):
     """RFC 4028 Session-Expires, seconds."""
     music_on_hold: bool = True
     """Whether whoever is put on hold hears music; else silence (C4)."""
+    pickup: Literal["groups", "site"] = "groups"
+    """Whose calls users may take by extension: those of their pickup groups, or everybody's."""
     outage_prompt: Literal["nobody", "outside", "everybody"] = "nobody"
     """Callers who hear before the first ring that the site serves itself, in an outage (A5): the
     prompt `survivability`, and `survivability-inside` for users of the site."""
@@ -349,6 +357,8 @@ class Bundle(Part, frozen=True, kw_only=True):
     policies: Policies = Policies()
     feature_codes: FeatureCodes = FeatureCodes()
     texts: Texts = Texts()
+    park: ParkingPlaces = ParkingPlaces()
+    pickup_groups: tuple[PickupGroup, ...] = ()
     dscp: tuple[DscpQueue, ...] = ()
     ldap: Ldap = Ldap()
     prompts: tuple[Prompt, ...] = ()

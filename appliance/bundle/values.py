@@ -43,6 +43,7 @@ Code = Annotated[
         description="a code like *72, 2 to 8 of 0-9 * # with * or # in front; or nothing",
     ),
 ]
+Orbit = Annotated[str, Meta(pattern=r"^[0-9]{2,15}" + _END, description="2 to 15 digits, as text")]
 Hex32 = Annotated[
     str, Meta(pattern=r"^[0-9a-f]{32}" + _END, description="32 hexadecimal digits, lower case")
 ]

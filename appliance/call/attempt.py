@@ -18,13 +18,14 @@ from appliance.call.party import Party
 from appliance.call.record import CALLER_LEG, RecordDraft
 from appliance.call.relays import CALLEE, CALLER, opposite
 from appliance.call.ringing import Ringing
-from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Ring, Step
+from appliance.call.steps import Collect, Note, Outcome, Park, Plan, Play, Reject, Ring, Step
 from appliance.call.taking import Taking
 from appliance.call.terminal import Terminal
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import check_answer, check_offer
 from appliance.sdp.session import Session
 from appliance.sip.message import Response
+from appliance.sip.timers import Timer
 
 
 class AttemptOwner(Protocol):
@@ -52,6 +53,10 @@ class AttemptOwner(Protocol):
 
     def picked_up(self, now: float) -> None:
         """Note that the client is connected with us."""
+        ...
+
+    def parked(self, now: float) -> None:
+        """Take that the client waits now until somebody comes."""
         ...
 
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
@@ -99,6 +104,10 @@ class Attempt:
         """What came of the last step."""
         self.over = False
         self.terminal: Terminal | None = None
+        self.place = ""
+        """Where the client is parked; empty: nowhere."""
+        self._timer: Timer | None = None
+        """When the client has been parked for long enough."""
         self.taking: Taking | None = None
         """Somebody who comes by itself, until it is known whether that can be."""
         self._paused = False
@@ -129,6 +138,8 @@ class Attempt:
     def stop(self, now: float, reason: str = "", but: Branch | None = None) -> None:
         """Cancel every phone that still rings, but one; nothing more is performed."""
         self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
         taking, self.taking = self.taking, None
         if taking is not None:
             taking.stop(now)
@@ -312,9 +323,20 @@ class Attempt:
             self._ring(step, now)
         elif isinstance(step, Play | Collect):
             self.own_end().perform(step, now)
+        elif isinstance(step, Park):
+            self._park(step, now)
         else:
             raise AssertionError(f"a call cannot perform {step}")
         self.owner.changed()
+
+    def _park(self, step: Park, now: float) -> None:
+        self.place = step.place
+        self.own_end().entertain(step.hears, now)
+        self._timer = self.context.timers.arm(now + step.timeout, self._waited)
+        self.owner.parked(now)
+
+    def _waited(self, now: float) -> None:
+        self.resume(Outcome("waited", 480, now), now)
 
     def _end_plan(self, step: Reject, now: float) -> None:
         self.word = step.word or self.word

@@ -159,6 +159,9 @@ class Call:
         self.media.connect(self.caller, comes)
         self.picked_up(now, comes)
 
+    def parked(self, now: float) -> None:
+        """Do nothing: a caller that waits for somebody who comes waits as any other."""
+
     def picked_up(self, now: float, branch: Leg | None = None) -> None:
         """Note that the caller is connected: with a phone, or with us."""
         where = f"{branch.extension} on {branch.flow}" if branch is not None else "Holdfast itself"

@@ -126,3 +126,15 @@ class Referral:
             body=f"SIP/2.0 {status} {reason_of(status)}\r\n".encode(),
             content_type=FRAGMENT,
         )
+
+
+class Unasked:
+    """Stand for a REFER that nobody has sent: who is handed on was handed on by a code."""
+
+    def tell(self, status: int, now: float) -> None:
+        """Tell nobody."""
+
+    def close(self, status: int, now: float, then: Callable[[float], None] | None = None) -> None:
+        """Go on at once."""
+        if then is not None:
+            then(now)

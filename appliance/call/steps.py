@@ -1,7 +1,7 @@
 """What a destination asks of a call: it yields steps and is resumed with their outcome.
 
 A plan is a generator, `Plan`, and so reads from top to bottom; it has no clock and awaits nothing.
-The call performs `Ring`, `Play`, `Collect`, `Note` and `Reject`; `call.path.follow` takes `Goto`.
+The call performs every step but `Goto`, which `call.path.follow` takes.
 """
 
 from __future__ import annotations
@@ -102,6 +102,20 @@ class Collect(msgspec.Struct, frozen=True):
     """Whether keys count, and end the sounds, before the sounds have ended."""
 
 
+class Park(msgspec.Struct, frozen=True):
+    """Let somebody who is handed on wait until another comes; the outcome is `waited`: none has.
+
+    With it the handing on has succeeded: whoever did it may hang up.
+    """
+
+    place: str
+    """Where others find whoever waits, from now until the plan ends."""
+    hears: str
+    """Name of a sound, as in `Ring.hears`."""
+    timeout: float
+    """Seconds."""
+
+
 class Goto(msgspec.Struct, frozen=True):
     """Go on with the plan of another destination."""
 
@@ -137,14 +151,14 @@ class Reject(msgspec.Struct, frozen=True):
     """Name of a sound that the caller is to hear before."""
 
 
-Step = Ring | Play | Collect | Goto | Note | Reject
+Step = Ring | Play | Collect | Park | Goto | Note | Reject
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """How a step ended."""
 
     word: str
-    """`busy`, `no_answer`, `rejected`, `unavailable`, `failed`, `played`, `keys`, `no_key` ..."""
+    """`busy`, `no_answer`, `rejected`, `unavailable`, `failed`, `played`, `keys`, `waited` ..."""
     status: int = 0
     """The best SIP status seen, 300 to 699; 0: none was asked for."""
     at: float = 0.0

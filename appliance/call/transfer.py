@@ -16,12 +16,11 @@ from appliance.call.handover import Handover, HandoverOwner
 from appliance.call.joining import PAUSE
 from appliance.call.leg import Leg
 from appliance.call.own_media import offered_anew
-from appliance.call.referral import Referral, ReferTo
+from appliance.call.referral import Referral, ReferTo, Unasked
 from appliance.call.relays import opposite
 from appliance.call.steps import Outcome, Plan, Ring
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import Session
-from appliance.sip.flow import Flow
 from appliance.sip.message import Response
 from appliance.sip.timers import TIMEOUT, Timer
 
@@ -32,7 +31,7 @@ HOPS = 70
 class Transfer(Handover):
     """Put whoever a plan reaches in the place of one party."""
 
-    def __init__(self, call: HandoverOwner, leaves: Leg, referral: Referral) -> None:
+    def __init__(self, call: HandoverOwner, leaves: Leg, referral: Referral | Unasked) -> None:
         super().__init__(call, leaves)
         self._referral = referral
         self._calls_back = False
@@ -69,8 +68,7 @@ class Transfer(Handover):
         attempt.headers = (("Referred-By", f"<{exchange.party(leaves.extension).uri}>"),)
         attempt.offer, attempt.lines = offered_anew(stays)
         attempt.own_end().ring_back()
-        in_call = tuple([leg.flow for leg in (leaves, stays) if not leg.ended])
-        attempt.start(sparing(plan, in_call, now), now)
+        attempt.start(sparing(plan, (leaves, stays), now), now)
 
     # -- what the attempt comes to ----------------------------------------------------------
 
@@ -99,6 +97,16 @@ class Transfer(Handover):
     def taken(self, comes: Leg, now: float) -> None:
         """Take that somebody has come by itself to the party that stays."""
         self._succeed(comes, now)
+
+    def parked(self, now: float) -> None:
+        """Tell who transfers that it is done, and let it go."""
+
+        def let_go(now: float) -> None:
+            self.leaves.bye(now)
+            if self.attempt is not None:
+                self.call.hand_on(self)  # again, as one of the two is free now
+
+        self._referral.close(200, now, let_go)
 
     def picked_up(self, now: float) -> None:
         """Do nothing: the party that stays has been connected for long."""
@@ -158,12 +166,13 @@ class Transfer(Handover):
             self._look(plan, extension, now)
 
 
-def sparing(plan: Plan, flows: tuple[Flow, ...], now: float) -> Plan:
-    """Perform a plan without ringing the phones on these flows: they are in the call already."""
+def sparing(plan: Plan, legs: tuple[Leg, ...], now: float) -> Plan:
+    """Perform a plan without ringing the phones of these legs as long as they are in the call."""
     step = next(plan)
     while True:
         outcome: Outcome | None = None
         if isinstance(step, Ring):
+            flows = [leg.flow for leg in legs if not leg.ended]
             targets = tuple([one for one in step.targets if one.flow not in flows])
             if not targets:
                 outcome = Outcome("unavailable", 480, now)

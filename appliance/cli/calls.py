@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
                 call["caller"],
                 call["callee"],
                 call.get("answered_by"),
-                call["state"],
+                _state(call),
                 age(now - (call.get("answered") or call["started"])),
                 mos_of(call),
                 call["id"],
@@ -72,3 +72,7 @@ def _show(found: list[dict[str, Any]], chosen: str, as_json: bool) -> int:
     print_ladder(call)
     print_quality(call)
     return OK
+
+
+def _state(call: dict[str, Any]) -> str:
+    return f"parked at {call['parked']}" if call.get("parked") else str(call["state"])

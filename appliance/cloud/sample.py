@@ -30,7 +30,13 @@ from appliance.bundle import (
     User,
     Zone,
 )
-from appliance.cloud.sample_groups import HOURS, PROMPTS, make_groups
+from appliance.cloud.sample_groups import (
+    HOURS,
+    PROMPTS,
+    make_groups,
+    make_orbits,
+    make_pickup_groups,
+)
 from appliance.cloud.sample_names import (
     FIRST_NAMES,
     FLOORS,
@@ -121,6 +127,8 @@ def make_sample(
         number_plan=NumberPlan(outside_prefix="9", site_number="+13125550000"),
         policies=Policies(dscp_strategy="4-queue"),
         dscp=_DSCP,
+        park=make_orbits(people),
+        pickup_groups=tuple(make_pickup_groups(people)),
         prompts=PROMPTS,
         hours=HOURS,
     )

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from appliance.bundle import Group, Hours, Opening, Prompt, SpecialDay, User, Window
+from appliance.bundle import (
+    Group,
+    Hours,
+    Opening,
+    ParkingPlaces,
+    PickupGroup,
+    Prompt,
+    SpecialDay,
+    User,
+    Window,
+)
 from appliance.cloud.sample_names import DEPARTMENTS
 
 PROMPTS = (
@@ -99,6 +109,20 @@ def make_groups(users: tuple[User, ...]) -> Iterator[Group]:
         prompt="all-busy",
         target=reception,
     )
+
+
+def make_orbits(users: tuple[User, ...]) -> ParkingPlaces:
+    """Return ten orbits behind the groups."""
+    base = 71 * 10 ** (len(users[0].extension) - 2)
+    return ParkingPlaces(first=str(base + 1), last=str(base + 10))
+
+
+def make_pickup_groups(users: tuple[User, ...]) -> Iterator[PickupGroup]:
+    """Yield the users of each department: they may take each other's calls."""
+    count = max(1, min(len(users) // 20, len(DEPARTMENTS)))
+    for index in range(count):
+        members = tuple(user.id for user in users[index::count][:8])
+        yield PickupGroup(id=f"pickup-{index}", name=DEPARTMENTS[index], members=members)
 
 
 def _menu(extension: str, reception: str, base: int, count: int) -> Group:

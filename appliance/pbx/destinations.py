@@ -18,11 +18,13 @@ from appliance.pbx.dialplan import (
     Nowhere,
     ToFeature,
     ToGroup,
+    ToOrbit,
     ToUser,
 )
 from appliance.pbx.emergency import HelpPlans
-from appliance.pbx.features import Features
+from appliance.pbx.features import Features, nothing_there
 from appliance.pbx.forwarding import Forwardings
+from appliance.pbx.park import Parking
 from appliance.pbx.user import Called
 from appliance.sip.flow import Flow
 
@@ -56,6 +58,7 @@ class Destinations:
         phones: Phones,
         groups: GroupPlans,
         forwardings: Forwardings,
+        parking: Parking,
         outside: Outside,
         wall: Callable[[float], float],
         help: HelpPlans | None = None,
@@ -70,7 +73,8 @@ class Destinations:
         self._phones = phones
         self._groups = groups
         self._forwardings = forwardings
-        self._features = Features(dialplan, forwardings, outside)
+        self._parking = parking
+        self._features = Features(dialplan, forwardings, parking, outside)
         self._outage = outage
         self._users = {user.extension: user for user in bundle.users}
         self._outside = outside
@@ -135,6 +139,10 @@ class Destinations:
             if outside is not None:
                 return outside
             return rejected(Reject(destination.status, destination.reason))
+        if isinstance(destination, ToOrbit):
+            if flow is None:
+                return self._parking.plan(caller, destination.orbit)
+            return nothing_there("park-empty", f"nobody is parked at {destination.orbit}")
         if isinstance(destination, ToFeature):
             raise AssertionError("a code leads nowhere else")
         if self._help is None:

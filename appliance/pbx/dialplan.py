@@ -37,6 +37,13 @@ class Emergency:
 
 
 @dataclass(frozen=True, slots=True)
+class ToOrbit:
+    """Park at a place, or take what is parked there."""
+
+    orbit: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToFeature:
     """Do what a code stands for."""
 
@@ -55,7 +62,7 @@ class Nowhere:
     reason: str
 
 
-Destination = ToUser | ToGroup | ToFeature | Emergency | Nowhere
+Destination = ToUser | ToGroup | ToOrbit | ToFeature | Emergency | Nowhere
 
 
 class DialPlan:
@@ -67,6 +74,7 @@ class DialPlan:
         self.emergency = EmergencyNumbers(bundle)
         self._groups = {group.extension: group for group in bundle.groups}
         self._groups |= {number: group for group in bundle.groups for number in group.numbers}
+        self._orbits = frozenset(bundle.park.orbits)
         codes = msgspec.structs.asdict(bundle.feature_codes)
         self._codes = {code: name for name, code in codes.items() if code}
 
@@ -101,4 +109,6 @@ class DialPlan:
         if user is not None:
             return ToUser(user)
         group = self._groups.get(dialled)
-        return ToGroup(group) if group is not None else None
+        if group is not None:
+            return ToGroup(group)
+        return ToOrbit(dialled) if dialled in self._orbits else None

@@ -10,6 +10,8 @@ from appliance.call.outside import Leaving, Outside
 from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Step
 from appliance.pbx.dialplan import DialPlan, Emergency, Nowhere, ToFeature
 from appliance.pbx.forwarding import Forwardings
+from appliance.pbx.park import Parking
+from appliance.pbx.pickup import DIRECTED, GROUP
 
 DONE = 480
 """Ends a call of ours whose caller has heard all there is; it has been answered, so no phone is
@@ -19,6 +21,12 @@ BETWEEN = 5.0
 LONGEST = 32
 """Digits that anybody dials."""
 ENDS = "#"
+
+
+PARK = "park"
+"""Field of `bundle.FeatureCodes`."""
+SPOKEN = {"*": "star", "#": "pound"}
+"""Digits whose sound has another name."""
 
 
 class Setting(NamedTuple):
@@ -50,14 +58,36 @@ SETTINGS: Final[dict[str, Setting]] = {
 class Features:
     """Make the plan of a call to a code."""
 
-    def __init__(self, dialplan: DialPlan, forwardings: Forwardings, outside: Outside) -> None:
+    def __init__(
+        self,
+        dialplan: DialPlan,
+        forwardings: Forwardings,
+        parking: Parking,
+        outside: Outside,
+    ) -> None:
         self._dialplan = dialplan
         self._forwardings = forwardings
+        self._parking = parking
         self._outside = outside
 
     def plan(self, caller: User, feature: ToFeature, now: float) -> Plan:
         """Return the plan for what a user dialled; only users of the site have settings."""
+        if feature.code in (DIRECTED, GROUP):
+            return nothing_there("pickup-none", "there is no call to pick up")
+        if feature.code == PARK:
+            return self._park(caller, feature, now)
         return self._set(caller, feature, SETTINGS[feature.code], now)
+
+    def _park(self, caller: User, feature: ToFeature, now: float) -> Plan:
+        """Park whom the caller holds, and say where."""
+        orbit = self._parking.free(feature.rest)
+        if not orbit:
+            yield from nothing_there("park-full", f"no orbit is free for {feature.rest or 'it'}")
+        if not self._parking.park_held(caller.extension, orbit, now):
+            yield Reject(404, "nobody is on hold who could be parked")
+        digits = tuple(f"digit-{SPOKEN.get(digit, digit)}" for digit in orbit)
+        yield Play(("parked-at", *digits), answer=True)
+        yield Reject(DONE, f"a call waits at {orbit}")
 
     def _set(self, caller: User, feature: ToFeature, setting: Setting, now: float) -> Plan:
         value = setting.value
@@ -90,6 +120,13 @@ class Features:
             return ""
         leaving = Leaving(dialled=target, caller=caller, payer=caller)
         return destination.reason if self._outside.plan(leaving, now) is None else ""
+
+
+def nothing_there(sound: str, reason: str) -> Plan:
+    """Tell a caller that what was dialled leads to no call now."""
+    yield Note(reason)
+    yield Play((sound,), answer=True)
+    yield Reject(404, reason)
 
 
 def _digits() -> Generator[Step, Outcome, str]:

@@ -11,6 +11,7 @@ from appliance.call.call import Call, CallState
 from appliance.errors import LocalError
 from appliance.pbx.forwarding import WAYS
 from appliance.pbx.location import Binding
+from appliance.pbx.park import place_of
 from appliance.pbx.switchboard import Switchboard
 
 Row = dict[str, Any]
@@ -159,6 +160,7 @@ def _call(call: Call) -> Row:
         "callee": record.callee,
         "answered_by": record.answered_by,
         "state": call.state.value,
+        "parked": place_of(call),
         "started": record.started,
         "answered": record.answered,
         "steps": list(record.steps),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from appliance.bundle import User
-from appliance.call import restored
+from appliance.call import newcomer, restored
 from appliance.call.actions import Action, Notice, Relay, Send
 from appliance.call.call import Call
 from appliance.call.context import CallContext, InDialog
@@ -28,6 +29,7 @@ from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_
 from appliance.pbx.exchange import Exchange
 from appliance.pbx.guard import Guard
 from appliance.pbx.own_calls import OwnCalls
+from appliance.pbx.park import Parking
 from appliance.pbx.people import People
 from appliance.pbx.registrar import Registrar
 from appliance.pbx.returning import flow_of
@@ -70,7 +72,8 @@ class Switchboard:
         self.guard = Guard(emit)
         self.own_calls = OwnCalls()
         self.calls: dict[str, Call] = {}
-        self.takeovers = Takeovers(self.calls, _is_own)
+        self.parking = Parking(self.calls)
+        self.takeovers = Takeovers(self.calls, self._may_take)
         self._ringing: dict[ServerTransaction, Call] = {}
         self._callers: dict[Flow, dict[str, Call]] = {}
         """The ringing calls of each stream connection: 10,000 of them may end at once."""
@@ -105,6 +108,7 @@ class Switchboard:
             self.presence,
             groups,
             self.people.forwardings,
+            self.parking,
             self._outside,
             self._wall,
             help,
@@ -131,6 +135,7 @@ class Switchboard:
         )
         known = Identification(site.directory, self.location, self._authentication)
         self._help_desk = HelpDesk(self._context, known, help, self.calls, self._begin)
+        self.parking.apply(bundle)
         self.people.apply(bundle, site.survival.mode)
         self._registrar = Registrar(
             site.directory, bundle, self.location, self._authentication, self._emit
@@ -343,6 +348,11 @@ class Switchboard:
         if replaces is not None:
             self.takeovers.replace(context, replaces, party, tx, now)
             return
+        meant = site.meant(self.calls, self.parking, called.caller, called.dialled)
+        if meant is not None:
+            take = partial(newcomer.take, meant, tx, flow, party, now)
+            self.takeovers.carry_out(tx, take, now)
+            return
         name = context.identifiers.token()
         call = self._begin(tx, flow, party, called.dialled, name, now)
         plan = self._called_back(called, now) or self._refusal(request, site)
@@ -364,6 +374,10 @@ class Switchboard:
             self._callers.setdefault(flow, {})[call.id] = call
         self.presence.changed(call)
         return call
+
+    def _may_take(self, extension: str, other: str) -> bool:
+        """Tell whether a user may take a call of another (C9)."""
+        return self.site is not None and self.site.pickups.may_take(extension, other)
 
     def _called(self, request: Request, flow: Flow, now: float) -> Arrival | Response:
         """Return who calls whom: by certificate or address from outside, else by digest."""
@@ -460,8 +474,3 @@ class Switchboard:
     def ports_taken(self) -> int:
         """Return how many RTP ports are in use."""
         return len(self._ports)
-
-
-def _is_own(extension: str, other: str) -> bool:
-    """Tell whether an extension's calls are a user's own."""
-    return extension == other

@@ -369,6 +369,47 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "users[0].extension: `*7211` begins with the code `*72` at feature_codes.forward_always",
     ),
     (
+        "orbits without a first",
+        {"park": {"last": "7709"}},
+        "park.first: missing; write the first",
+    ),
+    (
+        "orbits backwards",
+        {"park": {"first": "7709", "last": "7701"}},
+        "park.last: `7701` does not follow `7709`",
+    ),
+    (
+        "orbits of two lengths",
+        {"park": {"first": "99", "last": "101"}},
+        "park.last: `101` does not follow `99`",
+    ),
+    ("too many orbits", {"park": {"first": "7700", "last": "7800"}}, "park.last: more than 100"),
+    (
+        "an orbit that is an extension",
+        {"users": [A], "park": {"first": "1000", "last": "1002"}},
+        "park: the orbit `1001` is also an extension",
+    ),
+    ("an orbit for help", {"park": {"first": "911"}}, "park: `911` is dialled in an emergency"),
+    ("an orbit of a site", {"park": {"first": "821"}}, "park: `821` is a site code"),
+    (
+        "pick-up by nobody",
+        {"users": [A], "pickup_groups": [{"id": "p", "members": ["a", "z"]}]},
+        "pickup_groups[0].members[1]: there is no user `z`",
+    ),
+    (
+        "pick-up twice",
+        {"users": [A], "pickup_groups": [{"id": "p", "members": ["a", "a"]}]},
+        "pickup_groups[0].members[1]: `a` is also at pickup_groups[0].members[0]",
+    ),
+    (
+        "pickup groups with one id",
+        {
+            "users": [A],
+            "pickup_groups": [{"id": "p", "members": ["a"]}, {"id": "p", "members": []}],
+        },
+        "pickup_groups[1].id: `p` is also at pickup_groups[0].id",
+    ),
+    (
         "a code of digits",
         {"feature_codes": {"do_not_disturb": "78"}},
         'feature_codes.do_not_disturb: "78" does not fit; write a code like *72',

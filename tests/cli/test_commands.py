@@ -17,7 +17,7 @@ from appliance.cli.output import age
 from appliance.cli.status import complaints
 from tests.cli.appliance import Appliance
 from tests.cloud.reference_trial import free_port, site_bundle
-from tests.fake_core import STATUS, record
+from tests.fake_core import CALLS, STATUS, record
 
 
 def test_status_in_one_glance(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +103,14 @@ def test_calls(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None
         "1002",
         "talking",
     ]
+
+
+def test_a_parked_call_says_where(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CALLS[0], "parked", "7701")
+    assert appliance.run("calls") == 0
+    assert "parked at 7701" in capsys.readouterr().out
 
 
 def test_calls_tell_how_they_are_heard(

@@ -16,6 +16,7 @@ from appliance.pbx.destinations import Destinations
 from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
 from appliance.pbx.forwarding import Forwardings
+from appliance.pbx.park import Parking
 from appliance.sip.flow import Flow
 from sdg.group import Groups
 from sdg.turns import Turns
@@ -92,6 +93,7 @@ def plan_of(bundle: Bundle, crowd: Crowd, turns: Turns) -> Plan:
         crowd,
         Groups(bundle, turns, crowd),
         Forwardings(lambda action: None),
+        Parking({}),
         Nothing(),
         lambda now: now,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules import (
+    calling,
     cloud,
     emergency,
     forwarding,
@@ -72,5 +73,8 @@ RULES: tuple[Rule, ...] = (
     forwarding.forwarding_leads_somewhere,
     forwarding.nobody_forwards_round,
     forwarding.codes_are_told_apart,
+    calling.orbits_are_a_range,
+    calling.orbits_stay_free,
+    calling.pickup_groups_have_users,
 )
 """In the order in which problems are told."""

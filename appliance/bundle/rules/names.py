@@ -16,6 +16,7 @@ SECTIONS = (
     "devices",
     "locations",
     "groups",
+    "pickup_groups",
     "route_groups",
     "prompts",
     "hours",
