@@ -157,6 +157,7 @@ class SecurePhone:
         assert tag or not self.suite, self.offers[-1]
         direction = "recvonly" if "a=sendonly" in self.offers[-1] else "sendrecv"
         self._stream = (direction, self.host.address)
+        self._agree_with(self.offers[-1])
         self._accept(message, self._description(len(self.offers) + 10, tag[1] if tag else ""))
 
     def _accept(self, request: Message, body: str, tag: str = "") -> None:
