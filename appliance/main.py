@@ -21,6 +21,7 @@ from appliance.adapters.gateways import Locator
 from appliance.adapters.identifiers import RandomIdentifiers
 from appliance.adapters.ipc import IpcPeer, IpcServer
 from appliance.adapters.journal import Journal
+from appliance.adapters.link import LinkedProber, LinkWatch
 from appliance.adapters.mutual_tls import MutualTls
 from appliance.adapters.store import Store
 from appliance.adapters.tls import ensure_certificate, server_context
@@ -87,7 +88,9 @@ class _Process:
         locator = Locator(loop, memory=settings.data / "sbc_addresses.json")
         trunk = MutualTls(self._trunk_certificate, self._journal.notice)
         outside = (locator, trunk)
-        runtime = Runtime(loop, core, store, media, prober, outside, self._journal)
+        link = LinkWatch(loop, self._journal.notice)
+        judged = LinkedProber(prober, link)
+        runtime = Runtime(loop, core, store, media, judged, outside, self._journal)
         context = self._server_context()
         wire = SipWire(loop, runtime, self._journal.notice, settings, context, trunk, limit)
         server = IpcServer(settings.core_socket, runtime.command)
@@ -96,7 +99,8 @@ class _Process:
         runtime.on_bundle(lambda bundle: _mark(media, marks(bundle)))
         loop.add_signal_handler(signal.SIGHUP, self._reload_certificate, wire)
         try:
-            runtime.start(wire, lambda: _figures(wire))
+            link.start(wire.look)
+            runtime.start(wire, lambda: _figures(wire, link))
             await self._load_bundle(runtime)
             wire.start()
             media.resync(core.relays())
@@ -110,6 +114,7 @@ class _Process:
             tell_systemd("STOPPING=1")
         finally:
             runtime.stop()
+            link.stop()
             wire.stop()
             prober.close()
             locator.close()
@@ -221,5 +226,9 @@ def _served(wire: SipWire) -> str:
     )
 
 
-def _figures(wire: SipWire) -> dict[str, Any]:
-    return {"wire": wire.statistics(), "served": wire.served}
+def _figures(wire: SipWire, link: LinkWatch) -> dict[str, Any]:
+    return {
+        "wire": wire.statistics(),
+        "served": wire.served,
+        "link": {"up": link.up, "cards": link.cards},
+    }

@@ -53,6 +53,12 @@ class SipWire:
         """Open every socket that can be opened now, and the others when they can be."""
         self._refresh()
 
+    def look(self) -> None:
+        """Look at the machine's addresses now; they have changed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._refresh()
+
     def stop(self) -> None:
         """Close everything."""
         if self._timer is not None:

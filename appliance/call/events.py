@@ -17,7 +17,7 @@ class ZoneAnswer(msgspec.Struct, frozen=True):
     failure: str = ""
     """Layer and cause in words when `status` is None, e.g. `tls: certificate has expired`."""
     layer: str = ""
-    """`dns`, `tcp`, `tls`, `certificate`, `sip` or empty."""
+    """`link` (our own cable), `dns`, `tcp`, `tls`, `certificate`, `sip` or empty."""
     rtt: float | None = None
     """Seconds from sending OPTIONS to its final answer."""
 

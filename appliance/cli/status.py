@@ -40,6 +40,8 @@ def complaints(status: dict[str, Any]) -> list[str]:
     found = []
     if status["mode"] != "standby":
         found.append(f"the mode is {status['mode']}: {status['reason']}")
+    if not status.get("link", {}).get("up", True):
+        found.append("our own cable has no signal: no phone and no zone is reached")
     for zone in status["zones"]:
         if zone["state"] == "down":
             found.append(f"zone {zone['id']} is down: {zone.get('reason') or 'no answer'}")

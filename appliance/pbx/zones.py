@@ -11,6 +11,9 @@ refusal that comes at once does not shorten this: three resets within a second a
 restarts, not an outage. Misses count in a row only: a zone that answers one question in three is
 never down, however slow or lossy it is. A zone that is down is asked on the beat again, and one
 good answer brings it back; how long it must then stay is `survival`'s business.
+
+While our own cable has no signal, questions tell nothing of a zone: they count neither for nor
+against it, and its state stays what it was.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ HISTORY = 120
 """Answers remembered per zone: ten minutes at default settings."""
 GRACE = 0.25
 """Seconds past its timeout at which a question counts as missed though nobody said so."""
+OWN_LINK = "link"
+"""The layer of an answer that tells of our own cable, not of the zone."""
 NO_LIFE = frozenset({408, 503})
 """Final statuses that a proxy gives when the zone behind it is dead."""
 
@@ -47,7 +52,7 @@ class Failure(NamedTuple):
 
     at: float
     layer: str
-    """`dns`, `tcp`, `tls`, `certificate` or `sip`."""
+    """`link`, `dns`, `tcp`, `tls`, `certificate` or `sip`."""
     text: str
 
 
@@ -114,6 +119,12 @@ class ZoneWatch:
         text = f"{failure.layer}: {failure.text}"
         return self._become("down", f"{self.misses} probes missed in a row, last one {text}", now)
 
+    def unheard(self, failure: Failure) -> None:
+        """Take a question that our own dead cable kept from the zone: it tells nothing."""
+        self.history.append(Sample(failure.at, None))
+        self.last_failure = failure
+        self.steady_since = None
+
     def _become(self, state: ZoneState, reason: str, now: float) -> bool:
         self.state, self.reason, self.since = state, reason, now
         return True
@@ -173,6 +184,10 @@ class Zones:
                 self._tell("info", watch)
             if watch.waiting:
                 self._wait(watch, self._next_beat(watch, now))
+            self._news(now)
+        elif watch.waiting and answer.layer == OWN_LINK:
+            watch.unheard(_failure(answer, now))
+            self._wait(watch, self._next_beat(watch, now))
             self._news(now)
         elif watch.waiting:
             self._miss(watch, _failure(answer, now))

@@ -240,3 +240,18 @@ def test_a_zone_that_left_the_bundle_is_not_asked_again() -> None:
     site.asked.clear()
     site.run(20)
     assert site.times("b") == []
+
+
+def test_our_own_dead_cable_says_nothing_of_a_zone() -> None:
+    site = Watching()
+    site.run(6)
+    site.silent = True
+    for _ in range(10):
+        site.run(5)
+        site.zones.answered(ZoneAnswer("a", None, "link: no signal", "link"), site.now)
+    assert (site["a"].state, site["a"].misses) == ("up", 0)
+    assert site["a"].steady_since is None, "nor is it a sign of life"
+    failure = site["a"].last_failure
+    assert failure is not None and failure.layer == "link"
+    site.run(15)
+    assert site["a"].state == "down", "with the cable back, silence counts again"
