@@ -52,6 +52,8 @@ FAMILIES = {
     "token": Family("appliance.cli.token", "list, make or remove API tokens"),
     "audit": Family("appliance.cli.audit", "show who changed what"),
     "cloud": Family("appliance.cli.cloud", "run the reference cloud, for trials and tests"),
+    "console": Family("appliance.cli.console", "show the appliance's console menu"),
+    "machine": Family("appliance.cli.machine", "set up the appliance's network"),
     "demo": Family("appliance.cli.demo", "watch a site lose its cloud and keep its calls"),
 }
 """In the order of the help page."""
