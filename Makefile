@@ -8,15 +8,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Folders whose tests need neither sockets nor waiting.
 PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/sdg \
-	tests/sbc_bridge tests/bundle tests/torture tests/phonebook tests/trunk)
+	tests/sbc_bridge tests/bundle tests/console tests/packaging tests/torture tests/phonebook \
+	tests/trunk)
 TEST_PACKAGES := baresip espeak-ng iproute2 kamailio ldap-utils nftables procps sip-tester slapd systemd tcpdump tshark
 BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \
 	libc6-dev libssl-dev nftables openssl procps rtpengine-daemon sip-tester sqlite3
 
-.PHONY: help setup demo run test check format bench soak fuzz sounds clean
+IMAGE_PACKAGES := dosfstools dpkg-dev e2fsprogs fdisk grub-efi-amd64-bin grub-pc-bin mmdebstrap mtools \
+	qemu-system-x86 qemu-utils squashfs-tools ovmf
+
+.PHONY: help setup demo run test check format bench soak fuzz deb image image-test sounds clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.ready ## Python environment with locked packages in .venv (quick when done)
 
@@ -44,7 +48,7 @@ check: setup ## style, types, import rules and the pure tests, in half a minute
 
 test: check ## every test; as root also those with namespaces and real phones
 	@.ci/packages $(TEST_PACKAGES)
-	@.ci/test $(PURE:%=--ignore=%)
+	@.ci/test $(PURE:%=--ignore=%) --ignore=tests/image
 
 format: setup ## put the code into the project's form
 	@$(BIN)/ruff format .
@@ -59,6 +63,17 @@ soak: setup ## hours of mixed load, watching memory and descriptors (SOAK="--min
 
 fuzz: setup ## ten minutes of hostile messages (FUZZ_SECONDS=75 for each of its tests)
 	@HOLDFAST_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),75) $(BIN)/python -m pytest tests/fuzz
+
+deb: setup ## the Debian package in var/image
+	@$(BIN)/python -m image.deb
+
+image: setup ## the appliance's image in var/image: qcow2, raw, OVA, package, list of parts
+	@.ci/packages $(IMAGE_PACKAGES)
+	@$(BIN)/python -m image.build
+
+image-test: setup ## boot the image, install package and wheel in clean roots: many minutes
+	@.ci/packages $(IMAGE_PACKAGES) $(TEST_PACKAGES)
+	@$(BIN)/python -m pytest tests/image
 
 sounds: setup ## make the prompts and the music anew from their texts (needs espeak-ng)
 	@$(BIN)/python -m appliance.sounds.make

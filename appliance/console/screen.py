@@ -30,7 +30,7 @@ class Facts:
 def screen(facts: Facts) -> list[str]:
     """Return the lines of the screen above the menu."""
     lines = [f" Holdfast {facts.version} on {facts.hostname}", "=" * WIDTH]
-    lines += [f" {name + ':':<13} {text}" for name, text in _rows(facts)]
+    lines += [f" {name + ':' if name else '':<13} {text}" for name, text in _rows(facts)]
     lines += [f" ! {line}"[:WIDTH] for line in facts.problems]
     return [*lines, "-" * WIDTH]
 
