@@ -220,7 +220,9 @@ class Core:
 
     def _restore(self, now: float) -> None:
         left = self._restored
-        self.switchboard.people.restore(left.bindings, left.forwardings, left.offset, now)
+        self.switchboard.people.restore(
+            left.bindings, left.forwardings, left.sightings, left.offset, now
+        )
         self.callbacks.restore(left.callbacks, left.offset, now)
         read = [unpack(row) for row in self._restored.calls]
         self._left = deque([call for call in read if call is not None])
@@ -328,6 +330,9 @@ class Core:
         asked = msgspec.convert(arguments, AskedPage)
         return overview.phone_page(self.switchboard, now, **msgspec.structs.asdict(asked))
 
+    def _readiness(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        return overview.readiness_of(self.switchboard, self._wall(now))
+
     def _calls(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
         return overview.calls(self.switchboard)
 
@@ -385,6 +390,7 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "phones": Core._phones,
     "phones.page": Core._phone_page,
     "calls": Core._calls,
+    "readiness": Core._readiness,
     "forwardings": Core._forwardings,
     "forwardings.reset": Core._reset_forwarding,
     "trunk": Core._trunk,

@@ -32,6 +32,8 @@ class Restored:
     """
     forwardings: tuple[bytes, ...] = ()
     """Rows of `SaveForwarding`."""
+    sightings: tuple[bytes, ...] = ()
+    """Rows of `SaveSighting`."""
 
 
 class Inbox(Protocol):

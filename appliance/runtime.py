@@ -36,6 +36,7 @@ from appliance.call.actions import (
     SaveForwarding,
     SaveMode,
     SaveRecord,
+    SaveSighting,
     Send,
     TrustGateways,
 )
@@ -142,6 +143,7 @@ class Runtime:
             SaveBinding: store.save,
             DropBinding: store.save,
             SaveForwarding: store.save,
+            SaveSighting: store.save,
             SaveCall: store.save,
             SaveRecord: store.save,
             SaveMode: store.save,

@@ -149,6 +149,39 @@ TRIAL: dict[str, Any] = {
 }
 
 
+READINESS = [
+    {
+        "user": "a",
+        "name": "Zoë",
+        "extension": "1001",
+        "device": "d1",
+        "model": "Desk 7",
+        "mac": "",
+        "tier": "normal",
+        "verdict": "ready",
+        "reasons": [],
+        "seen_at": 1000.0,
+        "address": "192.0.2.1",
+    },
+    {
+        "user": "b",
+        "name": "Bo",
+        "extension": "1002",
+        "device": "",
+        "model": "",
+        "mac": "",
+        "tier": "normal",
+        "verdict": "not_ready",
+        "seen_at": None,
+        "address": "",
+        "reasons": [
+            {"code": "no_credentials", "text": "no password has come"},
+            {"code": "never_seen", "text": "no phone has ever come here"},
+        ],
+    },
+]
+
+
 class FakeCore:
     """Fulfils `ports.Commands`; `away` and `refusal` make it fail, `asked` tells what was asked."""
 
@@ -193,6 +226,8 @@ class FakeCore:
         fixed = {"phones": PHONES, "calls": CALLS, "mode.history": HISTORY, "status": STATUS}
         if name == "forwardings":
             return [FORWARDING]
+        if name == "readiness":
+            return READINESS
         if name == "phones.page":
             return {"total": len(PHONES), "rows": PHONES}
         if name == "test.begin":

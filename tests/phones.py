@@ -19,6 +19,7 @@ from appliance.call.actions import (
     SaveForwarding,
     SaveMode,
     SaveRecord,
+    SaveSighting,
     Send,
 )
 from appliance.call.call import Call
@@ -121,6 +122,7 @@ class Bench:
         self.unsent: list[Send] = []
         self.saved_bindings: dict[tuple[str, str], bytes] = {}
         self.saved_forwardings: dict[str, bytes] = {}
+        self.saved_sightings: dict[str, bytes] = {}
         self.saved_mode: bytes | None = None
         self.cores = 0
         self.start(restored or Restored())
@@ -146,6 +148,7 @@ class Bench:
             bindings=tuple(self.saved_bindings.values()),
             calls=tuple(self.saved_calls.values()),
             forwardings=tuple(self.saved_forwardings.values()),
+            sightings=tuple(self.saved_sightings.values()),
             mode=self.saved_mode,
             offset=offset,
         )
@@ -238,6 +241,10 @@ class Bench:
                 self.saved_bindings[action.aor, action.contact] = action.row
             elif isinstance(action, DropBinding):
                 self.saved_bindings.pop((action.aor, action.contact), None)
+            elif isinstance(action, SaveSighting) and action.row is not None:
+                self.saved_sightings[action.user] = action.row
+            elif isinstance(action, SaveSighting):
+                self.saved_sightings.pop(action.user, None)
             elif isinstance(action, SaveForwarding) and action.row is not None:
                 self.saved_forwardings[action.user] = action.row
             elif isinstance(action, SaveForwarding):

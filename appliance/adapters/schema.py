@@ -88,6 +88,14 @@ def keep_callbacks(db: Database) -> None:
     )
 
 
+@migrations()
+def keep_sightings(db: Database) -> None:
+    """Keep when users' phones were last here."""
+    db.execute(
+        "CREATE TABLE sighting (user TEXT PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database ready for use, and what had to be done for that."""

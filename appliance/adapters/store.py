@@ -220,6 +220,7 @@ class Store:
             # Nothing that can be written looks like this; records cannot, the rest is renewed.
             self._pending.bindings.clear()
             self._pending.forwardings.clear()
+            self._pending.sightings.clear()
             self._pending.calls.clear()
             self._say("alarm", "store.row", f"a row could not be written: {error}")
         except sqlite3.Error as error:

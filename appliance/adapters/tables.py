@@ -21,6 +21,7 @@ from appliance.call.actions import (
     SaveForwarding,
     SaveMode,
     SaveRecord,
+    SaveSighting,
 )
 from appliance.call.record import CallRecord
 from appliance.ports import Restored
@@ -29,6 +30,7 @@ Saving = (
     SaveBinding
     | DropBinding
     | SaveForwarding
+    | SaveSighting
     | SaveCall
     | SaveRecord
     | SaveMode
@@ -72,6 +74,8 @@ class Pending:
     """By AoR and contact; None: to be deleted."""
     forwardings: dict[str, bytes | None] = field(default_factory=dict)
     """By user; None: to be deleted."""
+    sightings: dict[str, bytes | None] = field(default_factory=dict)
+    """By user; None: to be deleted."""
     calls: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, CallRecord] = field(default_factory=dict)
     callbacks: dict[str, bytes | None] = field(default_factory=dict)
@@ -82,7 +86,8 @@ class Pending:
     """Records given up because memory was full."""
 
     def __bool__(self) -> bool:
-        waiting = (self.bindings, self.forwardings, self.calls, self.records, self.callbacks)
+        people = (self.bindings, self.forwardings, self.sightings)
+        waiting = (*people, self.calls, self.records, self.callbacks)
         return any(waiting) or bool(self.changes) or self.mode is not None
 
     def take(self, action: Saving, wall: float) -> None:
@@ -94,6 +99,8 @@ class Pending:
                 self.bindings[action.aor, action.contact] = None
             case SaveForwarding():
                 self.forwardings[action.user] = action.row
+            case SaveSighting():
+                self.sightings[action.user] = action.row
             case SaveCall():
                 if action.call_id not in self.records:
                     self.calls[action.call_id] = action.row
@@ -147,7 +154,8 @@ class Tables:
         """
         with self._transaction():
             self._write_bindings(pending.bindings)
-            self._write_forwardings(pending.forwardings)
+            self._write_of_users("forwarding", pending.forwardings)
+            self._write_of_users("sighting", pending.sightings)
             self._write_calls(pending.calls)
             self._write_records(pending.records, now.wall)
             self._write_callbacks(pending.callbacks)
@@ -190,11 +198,10 @@ class Tables:
         self._upsert("binding (id, aor, contact, row)", "id", ("row",), saved)
         self._delete("binding", "id", dropped)
 
-    def _write_forwardings(self, forwardings: dict[str, bytes | None]) -> None:
-        saved = [(user, row) for user, row in forwardings.items() if row is not None]
-        self._upsert("forwarding (user, row)", "user", ("row",), saved)
-        dropped = [(user,) for user, row in forwardings.items() if row is None]
-        self._delete("forwarding", "user", dropped)
+    def _write_of_users(self, table: str, rows: dict[str, bytes | None]) -> None:
+        saved = [(user, row) for user, row in rows.items() if row is not None]
+        self._upsert(f"{table} (user, row)", "user", ("row",), saved)
+        self._delete(table, "user", [(user,) for user, row in rows.items() if row is None])
 
     def _write_calls(self, calls: dict[str, bytes]) -> None:
         numbers = self._calls
@@ -275,6 +282,7 @@ class Tables:
             bindings=tuple(row for (row,) in self._rows("SELECT row FROM binding")),
             calls=tuple(row for (row,) in self._rows("SELECT row FROM call")),
             forwardings=tuple(row for (row,) in self._rows("SELECT row FROM forwarding")),
+            sightings=tuple(row for (row,) in self._rows("SELECT row FROM sighting")),
             callbacks=tuple(row for (row,) in self._rows("SELECT row FROM callback ORDER BY id")),
             mode=mode[0] if mode else None,
             offset=self._offset(now),

@@ -141,6 +141,15 @@ class SaveForwarding(msgspec.Struct, frozen=True):
     """msgpack of `pbx.forwarding.OwnForwarding`; None: forget it."""
 
 
+class SaveSighting(msgspec.Struct, frozen=True, gc=False):
+    """Write when a user's phone was last here; committed as bindings are."""
+
+    user: str
+    """Id of the bundle's user."""
+    row: bytes | None
+    """msgpack of `pbx.sightings.Sighting`; None: forget it."""
+
+
 class SaveCall(msgspec.Struct, frozen=True):
     """Write what a restart needs to go on with a call, or at least to leave its record."""
 
@@ -238,6 +247,7 @@ Action = (
     | SaveBinding
     | DropBinding
     | SaveForwarding
+    | SaveSighting
     | SaveCall
     | SaveRecord
     | SaveMode

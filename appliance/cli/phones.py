@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
 from appliance.cli.door import Door
@@ -18,13 +19,21 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument(
         "--missing", action="store_true", help="only users without; exit status 1 if there are any"
     )
+    group.add_argument(
+        "--readiness",
+        action="store_true",
+        help="whether each would work if the cloud went now; exit status 1 if any would not",
+    )
     add_json_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a row for each phone, and one for each user without a phone."""
-    phones = Door(settings_of(arguments)).get("phones")
+    door = Door(settings_of(arguments))
+    if arguments.readiness:
+        return _readiness(door.get("readiness"), arguments.json)
+    phones = door.get("phones")
     registered = [phone for phone in phones if phone["registered"]]
     missing = [phone for phone in phones if not phone["registered"]]
     chosen = registered if arguments.registered else missing if arguments.missing else phones
@@ -49,3 +58,37 @@ def _row(phone: dict[str, Any]) -> tuple[Any, ...]:
         f"in {age(phone['expires_in'])}",
         phone.get("user_agent"),
     )
+
+
+VERDICTS = {"not_ready": "not ready", "doubtful": "doubtful", "ready": "ready"}
+"""In the order of the list: what needs somebody comes first."""
+
+
+def _readiness(lines: list[dict[str, Any]], as_json: bool) -> int:
+    """Print a row for each phone, those that would not work first, and how many there are."""
+    worst = any(line["verdict"] == "not_ready" for line in lines)
+    if as_json:
+        print_json(lines)
+        return NO if worst else OK
+    order = list(VERDICTS)
+    now = time.time()
+    print_table(
+        ("extension", "name", "phone", "verdict", "last here", "why"),
+        [
+            (
+                line["extension"],
+                line["name"],
+                line["model"] or line["device"],
+                VERDICTS[line["verdict"]],
+                age(now - line["seen_at"]) + " ago" if line["seen_at"] else "never",
+                "; ".join(reason["text"] for reason in line["reasons"]),
+            )
+            for line in sorted(lines, key=lambda line: order.index(line["verdict"]))
+        ],
+    )
+    counts = (
+        f"{sum(line['verdict'] == verdict for line in lines)} {words}"
+        for verdict, words in reversed(VERDICTS.items())
+    )
+    print("\n" + ", ".join(counts))
+    return NO if worst else OK

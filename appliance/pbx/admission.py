@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.bundle import User
 from appliance.pbx.directory import Directory
 from appliance.pbx.presence import Presence
 from appliance.pbx.survival import Survival
@@ -17,8 +18,13 @@ def admits(survival: Survival, directory: Directory, presence: Presence, request
     """
     if survival.serves_everybody:
         return True
-    uri = request.to.uri
-    user = directory.by_address(uri.user or "") if isinstance(uri, SipUri) else None
+    user = claimed(directory, request)
     if user is None:
         return False
     return survival.serves(user.id) or user.extension in presence.busy()
+
+
+def claimed(directory: Directory, request: Request) -> User | None:
+    """Return whose address of record a REGISTER is about; nothing has been proved."""
+    uri = request.to.uri
+    return directory.by_address(uri.user or "") if isinstance(uri, SipUri) else None

@@ -8,6 +8,7 @@ again. Its digest is not looked at, so the answer tells nothing about the passwo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from appliance.bundle import Bundle, User
@@ -49,6 +50,8 @@ class Authentication:
         self._realm = bundle.site.realm
         self._algorithms = directory.usable(bundle.policies.digest_algorithms)
         realm = quote(self._realm)
+        self.failed: Callable[[str, Flow], None] = lambda user, flow: None
+        """Told of each wrong password: in whose name, and where it came from."""
         self._starts = [
             f'Digest realm={realm}, algorithm={algorithm}, nonce="'
             for algorithm in self._algorithms
@@ -92,6 +95,8 @@ class Authentication:
         right = verify(credentials, method, known.md5, known.sha256, uri)
         if not right or account is None:
             self._guard.failed(address, username, self._location.holds(address), now)
+            if account is not None:
+                self.failed(account.user.id, flow)
             return self.challenge(flow, now)
         if self._nonces.used(nonce, count_of(credentials)):
             return self.challenge(flow, now, stale=True)

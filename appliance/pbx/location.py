@@ -78,12 +78,14 @@ class Location:
         emit: Callable[[Action], None],
         connected: Callable[[str, float], None] = lambda host, now: None,
         added: Callable[[Binding, float], None] = lambda binding, now: None,
+        removed: Callable[[Binding], None] = lambda binding: None,
     ) -> None:
-        """Name who is told what: addresses of phones on a new connection; bindings that are new."""
+        """Name who is told what: addresses of phones newly connected; new and ended bindings."""
         self._timers = timers
         self._emit = emit
         self._connected = connected
         self._added = added
+        self._removed = removed
         self._users: dict[str, tuple[Binding, ...]] = {}
         self._connections: dict[int, tuple[Binding, ...]] = {}
         self._hosts: dict[str, int] = {}
@@ -157,6 +159,7 @@ class Location:
         self._unlink(binding)
         self._leave(binding)
         self._emit(DropBinding(binding.user, binding.contact))
+        self._removed(binding)
 
     def lost(self, flow: Flow, now: float) -> None:
         """Mark what was registered on a stream connection that ended."""

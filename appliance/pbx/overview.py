@@ -12,6 +12,7 @@ from appliance.errors import LocalError
 from appliance.pbx.forwarding import WAYS
 from appliance.pbx.location import Binding
 from appliance.pbx.park import place_of
+from appliance.pbx.readiness import readiness
 from appliance.pbx.switchboard import Switchboard
 
 Row = dict[str, Any]
@@ -85,6 +86,15 @@ def _matches(user: User, binding: Binding | None, wanted: str) -> bool:
     return binding is not None and (
         wanted in binding.flow.remote[0] or wanted in binding.user_agent.casefold()
     )
+
+
+def readiness_of(board: Switchboard, wall: float) -> list[Row]:
+    """Return whether each phone would work if the cloud went now (A8)."""
+    if board.site is None:
+        return []
+    people = board.people
+    lines = readiness(board.site.bundle, people.location, people.sightings, wall)
+    return [msgspec.to_builtins(line) for line in lines]
 
 
 def calls(board: Switchboard) -> list[Row]:

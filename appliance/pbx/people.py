@@ -9,6 +9,7 @@ from appliance.call.actions import Action
 from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.location import Location
 from appliance.pbx.presence import Presence
+from appliance.pbx.sightings import Sightings
 from appliance.pbx.survival import Mode
 from appliance.pbx.texts import TextSender
 from appliance.sip.identifiers import Identifiers
@@ -26,9 +27,15 @@ class People:
         identifiers: Identifiers,
         emit: Callable[[Action], None],
         connected: Callable[[str, float], None],
+        wall: Callable[[float], float],
     ) -> None:
+        self.sightings = Sightings(emit, lambda: wall(timers.now))
         self.location = Location(
-            timers, emit, connected, lambda binding, now: self.texts.registered(binding, now)
+            timers,
+            emit,
+            connected,
+            lambda binding, now: self.texts.registered(binding, now),
+            self.sightings.left,
         )
         self.texts = TextSender(timers, transactions, identifiers, self.location)
         self.forwardings = Forwardings(emit)
@@ -47,19 +54,24 @@ class People:
         self.texts.apply(bundle.texts, bundle.site.domain, extensions, mode)
         self.location.keep(extensions)
         self.forwardings.keep(extensions)
+        self.sightings.keep(extensions)
         self.presence.keep(extensions.values())
 
     def restore(
         self,
         bindings: tuple[bytes, ...],
         forwardings: tuple[bytes, ...],
+        sightings: tuple[bytes, ...],
         offset: float,
         now: float,
     ) -> None:
         """Take what the last process left; the first bundle is applied already."""
+        users = [user.id for user in (self._bundle.users if self._bundle else ())]
         self.location.restore(bindings, offset, now)
         self.forwardings.restore(forwardings)
-        self.forwardings.keep(user.id for user in (self._bundle.users if self._bundle else ()))
+        self.forwardings.keep(users)
+        self.sightings.restore(sightings)
+        self.sightings.keep(users)
         self.texts.restored(now)
 
     def mode_changed(self, mode: Mode, now: float) -> None:

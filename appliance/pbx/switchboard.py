@@ -22,7 +22,7 @@ from appliance.call.saved import SavedCall
 from appliance.call.steps import Plan, Reject
 from appliance.errors import RemoteError
 from appliance.pbx.access import ACCESS, misplaced
-from appliance.pbx.admission import admits
+from appliance.pbx.admission import admits, claimed
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans, rejected
 from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_asked, unpacked
@@ -66,7 +66,7 @@ class Switchboard:
     ) -> None:
         self.site: Site | None = None
         self.reach = Reach(timers, self._find_phone)
-        self.people = People(timers, transactions, identifiers, emit, self.reach.returned)
+        self.people = People(timers, transactions, identifiers, emit, self.reach.returned, wall)
         self.location = self.people.location
         self.presence = self.people.presence
         self.guard = Guard(emit)
@@ -133,6 +133,7 @@ class Switchboard:
         self._authentication = Authentication(
             site.directory, bundle, self._nonces, self.guard, self._identifiers, self.location
         )
+        self._authentication.failed = self.people.sightings.failed
         known = Identification(site.directory, self.location, self._authentication)
         self._help_desk = HelpDesk(self._context, known, help, self.calls, self._begin)
         self.parking.apply(bundle)
@@ -227,6 +228,8 @@ class Switchboard:
         if site is None or registrar is None:
             self._unserved(request, flow, 30)
         elif not admits(site.survival, site.directory, self.presence, request):
+            if (user := claimed(site.directory, request)) is not None:
+                self.people.sightings.knocked(user.id, flow, request.first("User-Agent") or "")
             self._unserved(request, flow, site.survival.retry_after)
         else:
             response = registrar.receive(request, flow, now)

@@ -63,6 +63,7 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/status": READ,
     "GET /api/v1/zones": READ,
     "GET /api/v1/phones": READ,
+    "GET /api/v1/readiness": READ,
     "GET /api/v1/calls": READ,
     "GET /api/v1/records": READ,
     "GET /api/v1/records/{id}": READ,

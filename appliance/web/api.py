@@ -58,6 +58,7 @@ class Api:
             web.get(f"{PREFIX}/status", self.get_status),
             web.get(f"{PREFIX}/zones", self.get_zones),
             web.get(f"{PREFIX}/phones", self.get_phones),
+            web.get(f"{PREFIX}/readiness", self.get_readiness),
             web.get(f"{PREFIX}/calls", self.get_calls),
             web.get(f"{PREFIX}/forwardings", self.get_forwardings),
             web.post(f"{PREFIX}/forwardings/{{extension}}/reset", self.reset_forwarding),
@@ -89,6 +90,10 @@ class Api:
         response = as_json(page["rows"])
         response.headers["X-Total-Count"] = str(page["total"])
         return response
+
+    async def get_readiness(self, request: web.Request) -> web.Response:
+        """Tell of each phone whether it would work if the cloud went now."""
+        return as_json(await self._ask("readiness"))
 
     async def get_calls(self, request: web.Request) -> web.Response:
         """List calls that are being made or talked on now."""

@@ -30,6 +30,7 @@ from appliance.call.actions import (
     SaveForwarding,
     SaveMode,
     SaveRecord,
+    SaveSighting,
 )
 from appliance.call.record import CallRecord
 from appliance.errors import Unavailable
@@ -356,6 +357,16 @@ def test_what_users_set_on_their_phones_lasts(opened: Opened) -> None:
     opened.store.save(SaveForwarding("carol", None))
     opened.again()
     assert opened.restored.forwardings == (b"three",)
+
+
+def test_when_phones_were_here_lasts(opened: Opened) -> None:
+    for user, row in (("alice", b"one"), ("bob", b"two"), ("alice", b"three")):
+        opened.store.save(SaveSighting(user, row))
+    opened.again()
+    assert sorted(opened.restored.sightings) == [b"three", b"two"]
+    opened.store.save(SaveSighting("bob", None))
+    opened.again()
+    assert opened.restored.sightings == (b"three",)
 
 
 def test_who_is_called_back_is_on_the_disk_at_once(opened: Opened) -> None:

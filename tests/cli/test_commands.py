@@ -73,6 +73,20 @@ def test_nothing_a_phone_says_commands_the_terminal(
     assert "phone\ufffd[31m" in capsys.readouterr().out
 
 
+def test_readiness_tells_the_worst_first_and_why(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert appliance.run("phones", "--readiness") == 1
+    heading, worst, good, _, counts = capsys.readouterr().out.splitlines()
+    assert heading.split()[:4] == ["extension", "name", "phone", "verdict"]
+    assert worst.startswith("1002       Bo            not ready  never")
+    assert worst.endswith("no password has come; no phone has ever come here")
+    assert good.startswith("1001       Zoë   Desk 7  ready")
+    assert counts == "1 ready, 0 doubtful, 1 not ready"
+    assert appliance.run("phones", "--readiness", "--json") == 1
+    assert json.loads(capsys.readouterr().out)[0]["verdict"] == "ready"
+
+
 def test_missing_phones_are_a_no(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
     assert appliance.run("phones", "--missing", "--json") == 1
     assert [one["user"] for one in json.loads(capsys.readouterr().out)] == ["b"]

@@ -96,7 +96,7 @@ class Box:
             Settings(),
             CountedIdentifiers(f"h{self.kills}-"),
             lambda now: WALL + now,
-            Restored(bindings, calls, self._mode),
+            Restored(bindings=bindings, calls=calls, mode=self._mode),
         )
         self._wire.attach(CORE, self._receive)
         self._perform(core, core.start(self._clock.now))

@@ -16,6 +16,7 @@ from appliance.call.emergency import HelpRecord
 from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
 from appliance.cloud.records import UploadState
 from appliance.cloud.sync import SyncState
+from appliance.pbx.readiness import Line
 from appliance.phonebook.entry import Entry
 from appliance.web.access import ACCESS
 
@@ -52,6 +53,7 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Stamp", Stamp, set()),
         ("Counters", MediaCounters, set()),
         ("Quality", MediaQuality, set()),
+        ("Readiness", Line, set()),
         ("Entry", Entry, set()),
         ("Account", Told, set()),
         ("Token", ToldToken, set()),
