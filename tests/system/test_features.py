@@ -1,4 +1,4 @@
-"""What users do with their calls, with real phones: forwarding, codes, and texts on the screen."""
+"""What users do with their calls, with real phones: forwarding, parking, pick-up; and texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,19 @@ from tests.system.site import DOMAIN, System, password, site_in_outage
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
-PARTS = {"texts": {"outage": "Backup service is on.", "over": "It is over."}}
+PARTS = {
+    "texts": {"outage": "Backup service is on.", "over": "It is over."},
+    "park": {"first": "7701", "last": "7702"},
+    "pickup_groups": [{"id": "all", "members": ["101", "102", "103"]}],
+}
+
+
+def account(number: int, answers: str = "auto") -> str:
+    name = str(101 + number)
+    return (
+        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
+        f';audio_codecs=PCMU;answermode={answers};outbound="sip:{APPLIANCE}"'
+    )
 
 
 class Phones:
@@ -25,12 +37,8 @@ class Phones:
         self.one, self.two, self.three = (self._phone(number) for number in range(3))
 
     def _phone(self, number: int) -> Baresip:
-        name = str(101 + number)
-        account = (
-            f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
-            f';audio_codecs=PCMU;answermode=auto;outbound="sip:{APPLIANCE}"'
-        )
-        one = Baresip(self.site.phone(number), self.site.folder, 500 + 200 * number, account)
+        host, folder = self.site.phone(number), self.site.folder
+        one = Baresip(host, folder, 500 + 200 * number, account(number))
         one.wait("REGISTER_OK", 20)
         return one
 
@@ -87,3 +95,41 @@ def test_calls_go_where_a_code_sends_them_and_back_again(phones: Phones) -> None
     assert phones.last_record("102")["answered_by"] == "103"
     assert phones.site.holdfast("forwarding", "reset", "102")["changed"]
     assert phones.site.holdfast("forwarding", "list") == []
+
+
+def test_a_call_is_parked_and_fetched_by_somebody_else(phones: Phones) -> None:
+    parker, waits, comes = phones.one, phones.two, phones.three
+    since = phones.dial(parker, "102")
+    parker.wait("CALL_ESTABLISHED", 10, since)
+    phones.talk(parker, waits)
+    parker.do("transfer", f"sip:7701@{DOMAIN}")
+    parker.wait("CALL_CLOSED", 10, since)
+    (call,) = phones.site.holdfast("calls")
+    assert call["parked"] == "7701"
+    assert waits.listening()
+    since = phones.dial(comes, "7701")
+    comes.wait("CALL_ESTABLISHED", 10, since)
+    until(lambda: comes.hears(waits.tone), 15, "who was parked is heard", comes.trace)
+    assert waits.listening()
+    comes.do("hangup")
+    comes.wait("CALL_CLOSED", 10, since)
+    steps = phones.last_record("102")["steps"]
+    assert "parked at 7701 by 101" in steps
+    assert "103 takes the call" in steps
+
+
+def test_a_call_that_rings_is_picked_up_elsewhere(phones: Phones) -> None:
+    caller, rings, comes = phones.one, phones.two, phones.three
+    rings.listen()
+    since = len(rings.events)
+    rings.become(account(1, "manual"))
+    rings.wait("REGISTER_OK", 20, since)
+    there = phones.dial(caller, "102")
+    rings.wait("CALL_INCOMING", 10, since)
+    phones.dial(comes, "*98")
+    caller.wait("CALL_ESTABLISHED", 10, there)
+    phones.talk(caller, comes)
+    rings.wait("CALL_CLOSED", 10, since)
+    caller.do("hangup")
+    until(lambda: not phones.site.holdfast("calls"), 10, "the call is over", phones.site.evidence)
+    assert phones.last_record("102")["answered_by"] == "103"
