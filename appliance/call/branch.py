@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
-from appliance.call.diversion import told_of
+from appliance.call.diversion import moved_to, told_of
 from appliance.call.leg import SDP, Leg, LegOwner
 from appliance.call.over import OVER
 from appliance.call.steps import Diverted, Target
@@ -85,6 +85,8 @@ class Branch(Leg):
         """Whether it has said anything at all, be it 100."""
         self.rang = False
         """Whether it has said more than 100: somebody may have been rung there."""
+        self.moved_to = ""
+        """What it wants to be dialled in its place (3xx)."""
         self.retry_after = 0
         """Seconds for which it does not want to be asked again, as its refusal said."""
         self._invitation = invitation
@@ -164,6 +166,7 @@ class Branch(Leg):
             return
         else:
             self.retry_after = _retry_after(response)
+            self.moved_to = moved_to(response) if self.line is None else ""
             self._over(response.status, now)
 
     def failed(self, tx: ClientTransaction, status: int, now: float) -> None:

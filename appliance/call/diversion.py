@@ -1,10 +1,15 @@
-"""How a phone is told that its call was meant for somebody else (RFC 7044 and RFC 5806; C10)."""
+"""What phones are told, and tell, of calls meant for somebody else (RFC 7044, RFC 5806; C10)."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from appliance.call.steps import Diverted
+from appliance.errors import RemoteError
+from appliance.sip.headers import NameAddr
+from appliance.sip.message import Response
+from appliance.sip.uri import SipUri
 
 
 class _Cause(NamedTuple):
@@ -20,6 +25,7 @@ CAUSES: Final[dict[str, _Cause]] = {
     "no_answer": _Cause(408, "no-answer"),
     "unreachable": _Cause(503, "unavailable"),
     "do_not_disturb": _Cause(486, "do-not-disturb"),
+    "deflected": _Cause(480, "deflection"),
 }
 """By `Diverted.reason`."""
 
@@ -33,6 +39,17 @@ def told_of(way: tuple[Diverted, ...], target: str, domain: str) -> list[tuple[s
         for by in reversed(way)
     ]
     return [("History-Info", ", ".join(_history(way, target, domain))), *last_first]
+
+
+def moved_to(response: Response) -> str:
+    """Return what a phone wants to be dialled in its place, by its 3xx; empty: nothing we know."""
+    if not 300 <= response.status < 400:
+        return ""
+    with suppress(RemoteError):
+        for contact in response.contacts:
+            if isinstance(contact, NameAddr) and isinstance(contact.uri, SipUri):
+                return contact.uri.user or ""
+    return ""
 
 
 def _history(way: tuple[Diverted, ...], target: str, domain: str) -> list[str]:

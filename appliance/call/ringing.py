@@ -121,8 +121,14 @@ class Ringing:
             self.stop(now)
             said = word_of(self._best)
             rang, retry = branch.rang, branch.retry_after
-            outcome = Outcome(said, self._best, now, rang=rang, retry_after=retry)
+            moved = self._moved_to
+            outcome = Outcome(said, self._best, now, rang=rang, retry_after=retry, moved_to=moved)
             self._call.resume(outcome, now)
+
+    @property
+    def _moved_to(self) -> str:
+        """Where the first phone that has said so wants the call to go."""
+        return next((branch.moved_to for branch in self.branches if branch.moved_to), "")
 
     def refused_profile(self, branch: Branch, status: int) -> bytes:
         """Return the offer with SRTP in place of RTP, or the reverse; empty: that is no use."""
@@ -142,7 +148,7 @@ class Ringing:
 
     def _nobody_answered(self, now: float) -> None:
         self.stop(now)
-        self._call.resume(Outcome("no_answer", 480, now), now)
+        self._call.resume(Outcome("no_answer", 480, now, moved_to=self._moved_to), now)
 
     def _nobody_there(self, now: float) -> None:
         self._hurry = None

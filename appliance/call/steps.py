@@ -53,7 +53,7 @@ class Diverted(msgspec.Struct, frozen=True):
 
     extension: str
     """Of the user whose calls are forwarded; pays for what follows, by class of service."""
-    reason: Literal["always", "busy", "no_answer", "unreachable", "do_not_disturb"]
+    reason: Literal["always", "busy", "no_answer", "unreachable", "do_not_disturb", "deflected"]
 
 
 class Ring(msgspec.Struct, frozen=True):
@@ -167,6 +167,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """What the caller pressed, for `Collect`."""
     rang: bool = False
     """Whether whoever was rung last had begun to ring."""
+    moved_to: str = ""
+    """What a phone that was rung wants to be dialled in its place (3xx); empty: nothing."""
     retry_after: int = 0
     """Seconds for which whoever was rung last does not want to be asked again."""
 

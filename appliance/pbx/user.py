@@ -15,7 +15,7 @@ SHORTEST = 1.0
 """Seconds that a user's phones ring at least before nobody has answered."""
 
 Way = Literal["always", "busy", "no_answer", "unreachable"]
-Reason = Literal["always", "busy", "no_answer", "unreachable", "do_not_disturb"]
+Reason = Literal["always", "busy", "no_answer", "unreachable", "do_not_disturb", "deflected"]
 
 
 class Ending(NamedTuple):
@@ -57,8 +57,12 @@ class Called:
         Whoever calls somebody whose calls come to the caller wants that very person.
         """
         target: str | None = getattr(self.forwarding, name)
+        return target if target and self.elsewhere(target) else None
+
+    def elsewhere(self, target: str) -> bool:
+        """Tell whether somebody is not in the call yet: neither its caller nor who is called."""
         here = {name for one in (self.user, self.caller) for name in (one.extension, *one.aliases)}
-        return None if target in here else target
+        return target not in here
 
 
 def plan(called: Called) -> Plan:
@@ -71,23 +75,26 @@ def plan(called: Called) -> Plan:
         if target := called.way("busy"):
             yield from _forward(called, "do_not_disturb", target)
         yield Reject(486, f"{name} does not want to be disturbed", "busy")
-    ending = yield from _ring(called)
+    ending, moved_to = yield from _ring(called)
+    if moved_to and called.elsewhere(moved_to):
+        yield from _forward(called, "deflected", moved_to)
     if ending.way is not None and (target := called.way(ending.way)):
         yield Note(f"{name} {ending.text}")
         yield from _forward(called, ending.way, target)
     yield Reject(ending.status, f"{name} {ending.text}", ending.word)
 
 
-def _ring(called: Called) -> Generator[Step, Outcome, Ending]:
+def _ring(called: Called) -> Generator[Step, Outcome, tuple[Ending, str]]:
+    """Ring the phones; return what came of it, and where a phone wants the call to go."""
     if not called.targets:
-        return ENDINGS["away"]
+        return ENDINGS["away"], ""
     wait = called.ring_time
     if called.way("no_answer"):
         wait = max(called.forwarding.no_answer_after, SHORTEST)
     outcome = yield Ring(called.targets, wait)
     ending = ENDINGS.get(outcome.word, ENDINGS["unavailable"])
     more = f" ({outcome.status})" if ending.word == "unavailable" else ""
-    return ending._replace(text=ending.text + more)
+    return ending._replace(text=ending.text + more), outcome.moved_to
 
 
 def _forward(called: Called, reason: Reason, target: str) -> Generator[Step, Outcome, None]:

@@ -173,3 +173,60 @@ def test_a_phone_that_wants_reliable_responses_gets_181_so_too() -> None:
     caller.invite("1002", headers=[("Require", "100rel")])
     forwarded = caller.take()[-1]
     assert (forwarded.status, forwarded.first("RSeq")) == (181, "1")  # type: ignore[union-attr]
+
+
+def deflected(office: Forwarders, contact: str, status: int = 302) -> None:
+    office.call("1002")
+    invite = office.rung("1002")
+    response = invite.response(status, to_tag="moved")
+    response.add("Contact", contact)
+    office.phones["1002"].send(response)
+    office.phones["1002"].expect("ACK")
+
+
+def test_a_phone_may_forward_by_itself() -> None:
+    office = Forwarders()
+    deflected(office, "<sip:1003@192.0.2.10>")
+    assert "reason=deflection" in str(headers(office, "1003"))
+    assert office.statuses() == [181]
+
+
+def test_what_a_phone_wants_goes_before_what_the_bundle_says() -> None:
+    office = Forwarders(u1002=Forwarding(unreachable="1004"))
+    deflected(office, "<sip:1003@example.com>", 301)
+    office.rung("1003")
+
+
+@pytest.mark.parametrize("contact", ["<sip:1002@192.0.2.10>", "<sip:1001@192.0.2.10>", "mailto:x"])
+def test_a_phone_that_names_nobody_else_is_out_of_reach(contact: str) -> None:
+    office = Forwarders(u1002=Forwarding(unreachable="1004"))
+    deflected(office, contact)
+    assert "reason=unavailable" in str(headers(office, "1004"))
+
+
+@pytest.mark.parametrize(("target", "status"), [("4711", 404), ("911", 403), ("*78", 404)])
+def test_a_phone_forwards_only_where_calls_may_go(target: str, status: int) -> None:
+    office = Forwarders()
+    deflected(office, f"<sip:{target}@192.0.2.10>")
+    assert office.statuses()[-1] == status
+    office.bench.quiet()
+
+
+def test_another_phone_of_the_user_rings_on() -> None:
+    office = Forwarders("1001 1002 1003")
+    (second,) = office.bench.registered("1002")
+    deflected(office, "<sip:1003@192.0.2.10>")
+    second.answer(second.expect("INVITE"), 486)
+    office.rung("1003")
+
+
+def test_a_member_of_a_group_speaks_for_itself_only() -> None:
+    office = Forwarders()
+    office.call("7000")
+    invite = office.rung("1003")
+    response = invite.response(302, to_tag="moved")
+    response.add("Contact", "<sip:1002@192.0.2.10>")
+    office.phones["1003"].send(response)
+    office.phones["1003"].expect("ACK")
+    office.rung("1004")
+    assert not office.phones["1002"].requests()
