@@ -12,7 +12,7 @@ from appliance.call.asked import Asked
 from appliance.call.context import CallContext
 from appliance.call.leg import Leg
 from appliance.call.reach import is_gone
-from appliance.call.saved import SavedBranch, SavedCall, SavedLeg, read_head
+from appliance.call.saved import SEQUENCE_GAP, SavedBranch, SavedCall, SavedLeg, read_head
 from appliance.sip.dialog import Dialog, DialogState, uac_dialog, uas_dialog
 from appliance.sip.flow import Flow
 from appliance.sip.framing import parse
@@ -110,6 +110,7 @@ class _Departed:
     def leg(cls, context: CallContext, extension: str, flow: Flow, dialog: Dialog) -> Leg:
         """Return a leg that only waits to be ended."""
         leg = Leg(context, cls(), flow.gone, extension)
+        dialog.local_seq += SEQUENCE_GAP
         leg.establish(dialog)
         return leg
 

@@ -17,6 +17,7 @@ from appliance.sip.uri import SipUri
 from appliance.sip.values import Replaces
 
 FRAGMENT = "message/sipfrag;version=2.0"
+ENDED = "terminated;reason=noresource"
 LASTS = 180
 """Seconds a subscription is said to last: longer than anybody lets a phone ring."""
 
@@ -74,6 +75,9 @@ class Referral:
         self._alone = alone
         self._told = 0
         self._open = not self.silent
+        self._asking = False
+        self._waiting: list[tuple[int, str]] = []
+        self._then: Callable[[float], None] | None = None
 
     @property
     def headers(self) -> Headers:
@@ -83,36 +87,38 @@ class Referral:
 
     def tell(self, status: int, now: float) -> None:
         """Tell a provisional status, each once."""
-        if status > self._told:
+        if self._open and status > self._told:
             self._told = status
-            self._notify(status, f"active;expires={LASTS}", now)
+            self._say(status, f"active;expires={LASTS}", now)
 
     def close(self, status: int, now: float, then: Callable[[float], None] | None = None) -> None:
         """Tell the end; call `then` once the phone has taken it, or cannot be told."""
-
-        def over(now: float) -> None:
-            if self._alone:
-                self._leg.close()
-            if then is not None:
-                then(now)
-
-        if not self._open or self._leg.ended:
-            over(now)
-        else:
-            self._notify(status, "terminated;reason=noresource", now, over)
-        self._open = False
-
-    def _notify(
-        self, status: int, state: str, now: float, then: Callable[[float], None] | None = None
-    ) -> None:
-        if not self._open or self._leg.ended:
+        self._then = then
+        if not self._open:
+            self._over(now)
             return
+        self._open = False
+        self._say(status, ENDED, now)
+
+    def _say(self, status: int, state: str, now: float) -> None:
+        self._waiting.append((status, state))
+        if not self._asking:
+            self._notify(now)
+
+    def _notify(self, now: float) -> None:
+        """Send the next NOTIFY; one at a time, or over UDP a later one may come first."""
+        if self._leg.ended or not self._waiting:
+            self._refused(now)
+            return
+        status, state = self._waiting.pop(0)
+        self._asking = True
 
         def answered(response: Response | None, status: int, now: float) -> None:
-            if status >= 300:
-                self._open = False  # RFC 6665, 4.2.2: it does not want to hear more
-            if then is not None:
-                then(now)
+            self._asking = False
+            if status >= 300 or state == ENDED:
+                self._refused(now)  # RFC 6665, 4.2.2: it does not want to hear more
+            elif self._waiting:
+                self._notify(now)
 
         self._leg.request(
             "NOTIFY",
@@ -126,6 +132,21 @@ class Referral:
             body=f"SIP/2.0 {status} {reason_of(status)}\r\n".encode(),
             content_type=FRAGMENT,
         )
+
+    def _refused(self, now: float) -> None:
+        """Say no more; where the end has come already, that was it."""
+        self._waiting.clear()
+        if self._open:
+            self._open = False
+        else:
+            self._over(now)
+
+    def _over(self, now: float) -> None:
+        then, self._then = self._then, None
+        if self._alone:
+            self._leg.close()
+        if then is not None:
+            then(now)
 
 
 class Unasked:

@@ -21,7 +21,7 @@ from appliance.call.ending import cancel_ringing, end_ringing, hang_up_others
 from appliance.call.leg import Leg
 from appliance.call.party import Party
 from appliance.call.record import CallRecord
-from appliance.call.saved import SavedCall, SavedInvite, SavedLeg, read_head
+from appliance.call.saved import SEQUENCE_GAP, SavedCall, SavedInvite, SavedLeg, read_head
 from appliance.call.steps import Target
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import MEDIA_LIMIT
@@ -30,9 +30,6 @@ from appliance.sip.framing import parse
 from appliance.sip.message import Response
 from appliance.sip.timers import TIMEOUT
 
-SEQUENCE_GAP = 100
-"""How much our CSeq numbers skip: more than a call may have sent in the moment that is not saved
-(RFC 3261, 12.2.2, lets them)."""
 SETTLE_AFTER = 1.0
 """Seconds until a phone is told again what counts: it may be in the middle of its answer."""
 SETTLE_TRIES = 5

@@ -24,6 +24,10 @@ from appliance.sip.flow import Flow
 from appliance.sip.framing import parse
 from appliance.sip.message import Request
 
+SEQUENCE_GAP = 100
+"""How much our CSeq numbers skip: more than a call may have sent in the moment that is not saved
+(RFC 3261, 12.2.2, lets them)."""
+
 
 class SavedInvite(msgspec.Struct, frozen=True, array_like=True):
     """An INVITE of a phone that has no final answer yet, or whose 2xx has no ACK yet."""

@@ -120,7 +120,8 @@ class Shards:
                     yield number, {}
 
     def _shard(self, key: str) -> int:
-        return crc32(key.encode()) % len(self._workers)
+        """Return a relay's worker: one for all of a call, whose ports pass between its relays."""
+        return crc32(key.partition("/")[0].encode()) % len(self._workers)
 
     def _start(self, number: int) -> tuple[subprocess.Popen[bytes], Connection]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

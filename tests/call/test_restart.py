@@ -8,7 +8,7 @@ import pytest
 from appliance.bundle import Policies
 from appliance.call.events import RelayEnded
 from appliance.call.record import MediaCounters
-from appliance.call.restored import SEQUENCE_GAP
+from appliance.call.saved import SEQUENCE_GAP
 from appliance.ports import Restored
 from appliance.sdp.session import Session
 from appliance.sip.flow import Transport

@@ -110,6 +110,7 @@ def test_the_party_that_is_transferred_hangs_up_while_the_target_rings() -> None
     trio.refer(trio.alice)
     invite = trio.carol.expect("INVITE")
     trio.carol.answer(invite, 180, tag="carol")
+    trio.listen(trio.alice)
     trio.hang_up(trio.bob)
     trio.carol.expect("CANCEL")
     trio.carol.answer(invite, 487, tag="carol")

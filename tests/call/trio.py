@@ -43,7 +43,8 @@ class Trio:
     def listen(self, who: Phone) -> int:
         """Take the NOTIFYs that have come, and the REFER's answer; 0: none came."""
         status, others = 0, []
-        for message in who.take():
+        while who.inbox:  # a NOTIFY that is answered brings the next
+            message = who.inbox.pop(0)
             if isinstance(message, Request) and message.method == "NOTIFY":
                 state = (message.first("Subscription-State") or "").partition(";")[0]
                 self.told.append(f"{state} {message.body.decode().split()[1]}")
@@ -53,7 +54,7 @@ class Trio:
                 status = message.status
             else:
                 others.append(message)
-        who.inbox = [*others, *who.inbox]
+        who.inbox = others
         return status
 
     def ask(self, who: Phone, direction: str) -> None:

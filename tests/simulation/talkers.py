@@ -99,13 +99,15 @@ class Box:
             Restored(bindings=bindings, calls=calls, mode=self._mode),
         )
         self._wire.attach(CORE, self._receive)
+        before, self.relays = self.relays, {}
         self._perform(core, core.start(self._clock.now))
         self._perform(core, core.apply(self._bundle, self._clock.now))
         while self.core is core and core.left:
             self._perform(core, core.take_up(self._clock.now))
         if self.core is core:
-            wanted = {relay.key for relay in core.relays()}
-            self.relays = {key: relay for key, relay in self.relays.items() if key in wanted}
+            self.relays = {relay.key: relay for relay in core.relays()}
+        else:  # killed again before media was told anything
+            self.relays = before
 
     def kill(self) -> None:
         """Kill the core; another one begins within two seconds."""

@@ -23,14 +23,16 @@ UNKNOWN = COMMIT + 0.03
 class Site:
     """Phones that call each other at random, and a core that dies at random."""
 
-    def __init__(self, seed: int, loss: float = 0.01, phones: int = PHONES) -> None:
+    def __init__(
+        self, seed: int, loss: float = 0.01, phones: int = PHONES, kind: type[Talker] = Talker
+    ) -> None:
         self.dice = random.Random(seed)
         self.clock = Clock()
         self.wire = Wire(self.clock, seed=seed, loss=loss, doubled=0.01, delay=0.002, jitter=0.004)
         self.box = Box(self.clock, self.wire, office(phones), self.dice)
         self.clock.advance(20)
         self.phones = {
-            str(1001 + number): Talker(
+            str(1001 + number): kind(
                 self.clock,
                 self.wire,
                 str(1001 + number),
