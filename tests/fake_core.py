@@ -190,6 +190,9 @@ class FakeCore:
         self.away = False
         self.refusal = ""
         self.mode = "standby"
+        self.status = STATUS
+        self.page: Any = {"total": len(PHONES), "rows": PHONES}
+        self.calls: Any = CALLS
         self.qos: Any = in_force(None)
         self.version: int | None = None
         self.waiting: list[CallRecord] = []
@@ -208,7 +211,8 @@ class FakeCore:
         if name == "bundle.info":
             return {"version": self.version} if self.version else None
         if name == "mode":
-            return {"mode": self.mode, "since": 1000.0, "reason": "both zones answer"}
+            told = {"mode": self.mode, "since": 1000.0, "reason": "both zones answer"}
+            return told | ({"test_scope": "1001"} if self.mode == "testing" else {})
         if name == "records":
             return self._records(**arguments)
         if name == "records.pending":
@@ -223,13 +227,18 @@ class FakeCore:
             return TRIAL | ({"number": arguments["number"]} if arguments["number"] else {})
         if name == "emergency":
             return EMERGENCY
-        fixed = {"phones": PHONES, "calls": CALLS, "mode.history": HISTORY, "status": STATUS}
+        fixed = {
+            "phones": PHONES,
+            "calls": self.calls,
+            "mode.history": HISTORY,
+            "status": self.status,
+        }
         if name == "forwardings":
             return [FORWARDING]
         if name == "readiness":
             return READINESS
         if name == "phones.page":
-            return {"total": len(PHONES), "rows": PHONES}
+            return self.page
         if name == "test.begin":
             return self._begin_test(**arguments)
         if name == "test.end":

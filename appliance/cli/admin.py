@@ -75,7 +75,7 @@ async def serve(settings: Settings) -> None:
     gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
     told = uploads.state if uploads else None
     rooms = open_rooms(settings, core, sync, gate, directory, store, lambda: told)
-    application = make_application(gate, rooms.routes())
+    application = make_application(gate, rooms.routes(), rooms.pages.refuse)
     try:
         await gate.people.begin(settings.admin_password_file)
         async with (

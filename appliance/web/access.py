@@ -53,9 +53,43 @@ READ = Access(frozenset(ROLES), "read")
 METRICS = Access(frozenset(ROLES), "metrics")
 OPERATE = Access(frozenset({"admin", "operator"}), "operate")
 ADMIN = Access(frozenset({"admin"}), "admin")
+PAGE = Access(frozenset(ROLES))
+WORK = Access(frozenset({"admin", "operator"}))
+CHIEF = Access(frozenset({"admin"}))
+REVIEW = Access(frozenset({"admin", "auditor"}))
+"""Of pages, which no token opens."""
 AUDIT = Access(frozenset({"admin", "auditor"}), "admin")
 
 ACCESS: dict[str, Access] = {
+    "GET /static/{name}": PUBLIC,
+    "GET /login": PUBLIC,
+    "POST /login": PUBLIC,
+    "POST /logout": SELF,
+    "GET /password": SELF,
+    "POST /password": SELF,
+    "GET /": PAGE,
+    "GET /survivability": PAGE,
+    "POST /survivability/test": WORK,
+    "POST /survivability/test/end": WORK,
+    "GET /phones": PAGE,
+    "GET /calls": PAGE,
+    "GET /records": PAGE,
+    "GET /records.csv": PAGE,
+    "GET /records/{id}": PAGE,
+    "GET /groups": PAGE,
+    "GET /directory": PAGE,
+    "GET /configuration": PAGE,
+    "POST /configuration/pull": WORK,
+    "GET /system": PAGE,
+    "GET /system/logs": PAGE,
+    "GET /system/access": CHIEF,
+    "POST /system/accounts": CHIEF,
+    "POST /system/accounts/{name}/role": CHIEF,
+    "POST /system/accounts/{name}/reset": CHIEF,
+    "POST /system/accounts/{name}/remove": CHIEF,
+    "POST /system/tokens": CHIEF,
+    "POST /system/tokens/{id}/remove": CHIEF,
+    "GET /system/audit": REVIEW,
     "POST /api/v1/session": PUBLIC,
     "GET /api/v1/session": SELF,
     "DELETE /api/v1/session": SELF,

@@ -13,8 +13,8 @@ from appliance.errors import Unavailable
 from appliance.marking import MANAGEMENT
 from appliance.supervision import given_sockets
 from appliance.web.api import BODY_LIMIT
-from appliance.web.gate import Gate
-from appliance.web.problems import tell_problems
+from appliance.web.gate import API, Gate
+from appliance.web.problems import Told, no_pages, tell_problems
 
 KEEPALIVE = 30.0
 """Seconds an idle connection is kept."""
@@ -36,11 +36,15 @@ HEADERS = {
 """Nothing inline, nothing evaluated, nothing from elsewhere, in nobody's frame."""
 
 
-def make_application(gate: Gate, routes: Iterable[web.AbstractRouteDef]) -> web.Application:
-    """Build the application: errors outermost, then the gate, then the routes."""
-    application = web.Application(
-        middlewares=[tell_problems, *gate.middlewares()], client_max_size=BODY_LIMIT
-    )
+def make_application(
+    gate: Gate, routes: Iterable[web.AbstractRouteDef], for_people: Told = no_pages
+) -> web.Application:
+    """Build the application: errors outermost, then the gate, then the routes.
+
+    `for_people` writes errors for who does not ask the API.
+    """
+    middlewares = [tell_problems(for_people, API), *gate.middlewares()]
+    application = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
     application.add_routes(routes)
     application.on_response_prepare.append(_add_headers)
     return application

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 from aiohttp import web
 
 from appliance.web.gate import Gate
-from appliance.web.live import Live, events_of
+from appliance.web.live import Event, Live, events_of
 
 HEARTBEAT = 15.0
 """Seconds of silence before a comment is sent, so that nobody takes the stream for dead."""
@@ -37,16 +38,19 @@ class Events:
             await stream.write(f"retry: {RETRY}\n\n".encode())
             for name, data in events_of(await self._live.view()).items():
                 await stream.write(_frame(name, data))
-            # Who logs out, or is removed, is cut off with the next heartbeat.
-            while self._gate.visitor(request) is not None:
-                try:
-                    name, data = await asyncio.wait_for(queue.get(), HEARTBEAT)
-                    await stream.write(_frame(name, data))
-                except TimeoutError:
-                    await stream.write(b": still here\n\n")
-                except ConnectionError:
-                    break
+            with suppress(ConnectionError):  # the browser has gone
+                # Who logs out, or is removed, is cut off with the next event or heartbeat.
+                while self._gate.visitor(request) is not None:
+                    await stream.write(await _next(queue))
         return stream
+
+
+async def _next(queue: asyncio.Queue[Event]) -> bytes:
+    """Return what comes next, or a comment when nothing does for a while."""
+    try:
+        return _frame(*await asyncio.wait_for(queue.get(), HEARTBEAT))
+    except TimeoutError:
+        return b": still here\n\n"
 
 
 def _frame(name: str, data: object) -> bytes:

@@ -67,7 +67,7 @@ def _of_site(status: dict[str, Any], now: float) -> Iterator[Issue]:
         yield Issue(
             id="guard.banned",
             severity="warning",
-            title=f"{len(banned)} addresses are banned for wrong passwords",
+            title=f"Banned for wrong passwords: {_count(len(banned), 'address', 'es')}",
             detail=shown,
             cure="If it is a phone of yours, correct its password; the ban ends by itself.",
             link="/phones",
@@ -76,7 +76,7 @@ def _of_site(status: dict[str, Any], now: float) -> Iterator[Issue]:
         yield Issue(
             id="core.faults",
             severity="warning",
-            title=f"{status['faults']} faults of Holdfast since its start",
+            title=f"Faults of Holdfast since its start: {status['faults']}",
             detail="Each cost one message only.",
             cure="Send the logs to whoever supports you.",
             link="/system/logs",
@@ -155,7 +155,7 @@ def _of_configuration(status: dict[str, Any], now: float) -> Iterator[Issue]:
         yield Issue(
             id="bundle.refused",
             severity="warning",
-            title=f"A configuration was refused with {len(stored['problems'])} mistakes",
+            title=f"A configuration was refused: {_count(len(stored['problems']), 'mistake')}",
             detail="The last good one stays in force.",
             cure="Have the mistakes corrected in the cloud.",
             link="/configuration",
@@ -212,7 +212,7 @@ def _of_records(status: dict[str, Any]) -> Iterator[Issue]:
         yield Issue(
             id="records.refused",
             severity="warning",
-            title=f"The cloud will not take {len(uploads['refused'])} call records",
+            title=f"The cloud will not take {_count(len(uploads['refused']), 'call record')}",
             detail=next(iter(uploads["refused"].values())),
             cure="They stay here; ask the cloud's operator why.",
             link="/records",
@@ -282,6 +282,10 @@ def _of_certificate(certificate: Certificate, now: float) -> Iterator[Issue]:
             cure="Install a new one before phones and browsers refuse this one.",
             link="/system",
         )
+
+
+def _count(number: int, thing: str, plural: str = "s") -> str:
+    return f"{number} {thing}{plural if number != 1 else ''}"
 
 
 def worst(issues: Iterable[Issue]) -> Severity | None:

@@ -14,14 +14,19 @@ from appliance.settings import Settings
 from appliance.web.api import Api, BundleDoor
 from appliance.web.diary import Diary, SlotStore
 from appliance.web.directory import DirectoryApi
+from appliance.web.door_pages import DoorPages
 from appliance.web.emergency import EmergencyApi
 from appliance.web.events import Events
 from appliance.web.gate import Gate
 from appliance.web.live import Live
 from appliance.web.metrics import Metrics
+from appliance.web.page import Pages
 from appliance.web.people_api import PeopleApi
+from appliance.web.record_pages import RecordPages
 from appliance.web.site_api import SiteApi
+from appliance.web.site_pages import Desk, SitePages
 from appliance.web.stored import Stored
+from appliance.web.system_pages import SystemPages
 
 
 class Room(Protocol):
@@ -39,6 +44,7 @@ class Rooms:
     parts: tuple[Room, ...]
     live: Live
     diary: Diary
+    pages: Pages
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route there is."""
@@ -57,7 +63,9 @@ def open_rooms(
     """Build every room."""
     live = Live(core, settings, lambda: {"bundle": bundles.state, "records": uploads()})
     diary = Diary(core, store)
-    site = SiteApi(core, live, diary, Stored(settings))
+    stored, pages = Stored(settings), Pages()
+    site = SiteApi(core, live, diary, stored)
+    desk = Desk(core, bundles, gate, directory, live, diary, stored, site)
     parts: tuple[Room, ...] = (
         Api(core, bundles, uploads),
         PeopleApi(gate),
@@ -66,5 +74,9 @@ def open_rooms(
         site,
         Events(live, gate),
         Metrics(live),
+        DoorPages(pages, gate),
+        SitePages(pages, desk),
+        RecordPages(pages, desk),
+        SystemPages(pages, desk),
     )
-    return Rooms(parts, live, diary)
+    return Rooms(parts, live, diary, pages)

@@ -33,6 +33,8 @@ class Session:
     begun: float
     """Monotonic seconds, as is `used`: a clock that is set ends or prolongs nothing."""
     used: float
+    flash: dict[str, str] | None = None
+    """What the next page tells: what was done, and a password or token that is shown once."""
 
 
 class Sessions:

@@ -118,24 +118,23 @@ class Browser:
 
 def run(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:
     """Serve a house while the script runs."""
+    asyncio.run(serve(folder, script))
 
-    async def whole() -> None:
-        house = House(folder)
-        certificate, key = ensure_certificate(folder / "admin", ["127.0.0.1"])
-        application = make_application(house.gate, house.routes())
-        tls, trust = (
-            server_context(certificate, key),
-            ssl.create_default_context(cafile=certificate),
-        )
-        await house.people.begin(house.password_file)
-        async with serving(application, "127.0.0.1", 0, tls) as port:
-            house.url = f"https://127.0.0.1:{port}"
-            connector = aiohttp.TCPConnector(ssl=trust)
-            jar = aiohttp.DummyCookieJar()
-            async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
-                house.session = session
-                await script(house)
-        await house.rooms.live.close()
-        await house.store.close()
 
-    asyncio.run(whole())
+async def serve(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:
+    """Serve a house while the script runs, in a loop that there is."""
+    house = House(folder)
+    certificate, key = ensure_certificate(folder / "admin", ["127.0.0.1"])
+    application = make_application(house.gate, house.routes(), house.rooms.pages.refuse)
+    tls = server_context(certificate, key)
+    trust = ssl.create_default_context(cafile=certificate)
+    await house.people.begin(house.password_file)
+    async with serving(application, "127.0.0.1", 0, tls) as port:
+        house.url = f"https://127.0.0.1:{port}"
+        connector = aiohttp.TCPConnector(ssl=trust)
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
+            house.session = session
+            await script(house)
+    await house.rooms.live.close()
+    await house.store.close()

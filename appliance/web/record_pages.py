@@ -1,0 +1,168 @@
+"""Pages of call records: search, one call with its path, and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from appliance.errors import LocalError
+from appliance.web.answers import number
+from appliance.web.page import Pages
+from appliance.web.site_pages import Desk
+from appliance.web.words import moment
+
+SHOWN = 100
+"""Records on a page."""
+PART = 500
+"""Records asked of core at a time, so that it is never kept busy for long."""
+SEARCHED = 5000
+"""Records that are looked through for a text; then the page says so."""
+CSV_LIMIT = 20_000
+"""Records in one file."""
+COLUMNS = (
+    "id",
+    "started",
+    "caller",
+    "caller_name",
+    "callee",
+    "answered_by",
+    "outcome",
+    "status",
+    "answered",
+    "ended",
+    "ended_by",
+    "reason",
+    "mode",
+    "uploaded",
+)
+TIMES = ("started", "answered", "ended", "uploaded")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
+
+
+class RecordPages:
+    """Show call records."""
+
+    def __init__(self, pages: Pages, desk: Desk) -> None:
+        self._pages = pages
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route, for the application."""
+        return [
+            web.get("/records", self.get_records),
+            web.get("/records.csv", self.get_csv),
+            web.get("/records/{id}", self.get_record),
+        ]
+
+    async def get_records(self, request: web.Request) -> web.StreamResponse:
+        """List records, the latest first, found by day and by text."""
+        query = {name: request.query.get(name, "")[:100] for name in ("since", "until", "search")}
+        offset = max(0, min(number(request, "offset", int, 0), SEARCHED))
+        failure, whole = "", True
+        rows: list[dict[str, Any]] = []
+        try:
+            rows, whole = await self._find(query, offset + SHOWN + 1, SEARCHED)
+        except LocalError as error:
+            failure = str(error)
+        return self._pages.render(
+            request,
+            "records",
+            rows=rows[offset : offset + SHOWN],
+            more=len(rows) > offset + SHOWN,
+            whole=whole,
+            offset=offset,
+            shown=SHOWN,
+            searched=SEARCHED,
+            query=query,
+            failure=failure,
+        )
+
+    async def get_record(self, request: web.Request) -> web.StreamResponse:
+        """Show one call: its path with times, and how it was heard."""
+        name = request.match_info["id"]
+        found = await self._desk.ask("records", limit=1, call_id=name)
+        if not found:
+            raise web.HTTPNotFound(text=f"there is no call record {name[:64]!r}")
+        return self._pages.render(request, "record", record=found[0], path=path_of(found[0]))
+
+    async def get_csv(self, request: web.Request) -> web.StreamResponse:
+        """Send what the search finds as a table for spreadsheets."""
+        query = {name: request.query.get(name, "")[:100] for name in ("since", "until", "search")}
+        rows, _ = await self._find(query, CSV_LIMIT, CSV_LIMIT)
+        headers = {"Content-Disposition": 'attachment; filename="call-records.csv"'}
+        return web.Response(
+            text=as_csv(rows), content_type="text/csv", charset="utf-8", headers=headers
+        )
+
+    async def _find(
+        self, query: dict[str, str], wanted: int, searched: int
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Return records, and whether all were looked at; raises LocalError for no day."""
+        bounds: dict[str, float] = {}
+        if query["since"]:
+            bounds["since"] = _day(query["since"], "since").timestamp()
+        if query["until"]:
+            after = _day(query["until"], "until") + timedelta(days=1)
+            bounds["until"] = after.timestamp() - 0.001
+        text = query["search"].casefold().strip()
+        found: list[dict[str, Any]] = []
+        for offset in range(0, searched, PART):
+            part = await self._desk.ask("records", limit=PART, offset=offset, **bounds)
+            found += [row for row in part if not text or matches(row, text)]
+            if len(part) < PART or len(found) >= wanted:
+                return found[:wanted], True
+        return found[:wanted], False
+
+
+def matches(row: dict[str, Any], text: str) -> bool:
+    """Tell whether a record has a text in what people look for."""
+    shown = ("id", "caller", "caller_name", "callee", "answered_by", "outcome", "reason")
+    return any(text in str(row.get(name, "")).casefold() for name in shown)
+
+
+def path_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each line of a call's path with its seconds and legs, where they are known."""
+    stamps = record.get("stamps") or []
+    lines = []
+    for number_, text in enumerate(record.get("steps") or ()):
+        stamp = stamps[number_] if number_ < len(stamps) else None
+        lines.append(
+            {
+                "text": text,
+                "after": None if stamp is None else max(0.0, stamp["at"] - record["started"]),
+                "source": "" if stamp is None else stamp.get("source") or "Holdfast",
+                "to": "" if stamp is None else ", ".join(stamp.get("to") or ()) or "Holdfast",
+            }
+        )
+    return lines
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Write records as CSV (RFC 4180); no cell is a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        cells = [
+            moment(row[name]) if name in TIMES and row.get(name) else row.get(name) or ""
+            for name in COLUMNS
+        ]
+        writer.writerow([guarded(str(cell)) for cell in cells])
+    return text.getvalue()
+
+
+def guarded(cell: str) -> str:
+    """Put an apostrophe before what a spreadsheet would reckon; callers name themselves."""
+    return f"'{cell}" if cell.startswith(DANGEROUS) else cell
+
+
+def _day(text: str, name: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").astimezone()
+    except ValueError:
+        raise LocalError(f"{name}: write the day like 2026-12-25, not {text[:20]!r}") from None

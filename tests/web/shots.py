@@ -1,0 +1,155 @@
+"""Pictures of every page for docs/screenshots: `python -m tests.web.shots FOLDER`.
+
+The site is made up; the core answers from a script, the pages are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from playwright.async_api import async_playwright
+
+from appliance.adapters.tls import ensure_certificate
+from appliance.cloud.sample import make_sample
+from tests.fake_core import CALLS, PHONES, STATUS, record
+from tests.web.chromium import ARGUMENTS, EXECUTABLE
+from tests.web.house import PASSWORD, House, serve
+
+PAGES = {
+    "dashboard": "/",
+    "survivability": "/survivability",
+    "phones": "/phones",
+    "calls": "/calls",
+    "records": "/records",
+    "record": "/records/r3",
+    "groups": "/groups?group=7090&keys=1&at=2026-11-30T10:00&answers=1004",
+    "directory": "/directory?search=an",
+    "configuration": "/configuration",
+    "system": "/system",
+    "access": "/system/access",
+    "logs": "/system/logs",
+    "audit": "/system/audit",
+}
+VIEWS: dict[str, dict[str, Any]] = {
+    "wide": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "small": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
+    "small-dark": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
+}
+
+
+def furnish(house: House) -> bytes:
+    """Fill the core with a made-up site; return its bundle."""
+    now = house.wall = time.time()
+    bundle = make_sample(60, 300).bundle
+    zones = [
+        _zone("primary", now, 0.021),
+        _zone("secondary", now, 0.034),
+    ]
+    status = STATUS | {
+        "since": now - 7 * 86400,
+        "uptime": 7 * 86400.0,
+        "zones": zones,
+        "phones": {"registered": 0, "expected": 84},
+        "users": {"registered": 0, "total": 60},
+        "calls": 2,
+        "bundle": {"version": 12, "site": "chicago", "issued": ""},
+        "messages": 88_214,
+        "faults": 0,
+        "ports": 8,
+        "guard": {"banned": [{"source": "192.0.2.7", "seconds": 700, "username": "1001"}]},
+    }
+    ensure_certificate(house.folder / "tls", ["192.0.2.10"])
+    house.core.status = status
+    house.core.page = {"total": 60, "rows": _phones(bundle)}
+    house.core.calls = [
+        _call("c1", now - 74, "1004", "1011"),
+        _call("c2", now - 12, "1020", "3000"),
+    ]
+    house.core.waiting = [_record(index, now) for index in range(9)]
+    house.rooms.diary.take([zone | {"history": _day(now)} for zone in zones])
+    return msgspec.json.encode(bundle)
+
+
+def _zone(name: str, now: float, rtt: float) -> dict[str, Any]:
+    plain = STATUS["zones"][0] | {"id": name, "host": f"{name}.cloud.example", "rtt": rtt}
+    return plain | {"since": now - 86400 * 2, "history": []}
+
+
+def _day(now: float) -> list[dict[str, Any]]:
+    samples = []
+    for minute in range(24 * 60, 0, -1):
+        away = 620 < minute < 655
+        wave = 0.02 + 0.004 * ((minute // 45) % 5) + 0.001 * (minute % 7)
+        samples.append({"at": now - minute * 60, "rtt": None if away else wave})
+    return samples
+
+
+def _phones(bundle: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for index, user in enumerate(bundle.users):
+        plain = {"user": user.id, "name": user.name, "extension": user.extension}
+        if index % 3:
+            agent = ("Yealink SIP-T46U 108.86.0.20", "PolyVVX-450-UA/6.4.3", "Cisco-CP-8851-3PCC")
+            there = {"address": f"192.0.2.{20 + index}", "user_agent": agent[index % 3]}
+            rows.append(PHONES[0] | plain | there)
+        else:
+            rows.append(plain | {"registered": False})
+    return rows
+
+
+def _call(name: str, begun: float, caller: str, callee: str) -> dict[str, Any]:
+    plain = CALLS[0] | {"id": name, "caller": caller, "callee": callee, "answered_by": callee}
+    steps = [f"dialled {callee}", f"ring {callee} for 60 s", f"answered by {callee}"]
+    heard = CALLS[0]["from_caller"]
+    return plain | {"started": begun, "answered": begun + 4, "steps": steps, "from_callee": heard}
+
+
+def _record(index: int, now: float) -> Any:
+    outcome = ("answered", "busy", "answered", "no_answer")[index % 4]
+    begun = now - 3600 * (index + 1)
+    more: dict[str, Any] = {"outcome": outcome, "steps": ["dialled", "ring for 60 s", outcome]}
+    if outcome == "answered":
+        more |= {"answered": begun + 5, "ended": begun + 125, "answered_by": f"10{index + 20}"}
+    return record(f"r{index}", caller=f"10{index + 10}", started=begun, **more)
+
+
+async def take(house: House, folder: Path) -> None:
+    """Take a picture of every page in every view."""
+    await house.sync.offer(furnish(house))
+    await house.people.choose_password("admin", house.first_password(), PASSWORD)
+    await house.people.add("maria", "operator")
+    await house.people.add_token("prometheus", ["metrics"], 365, "admin")
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
+        for view, options in VIEWS.items():
+            context = await browser.new_context(ignore_https_errors=True, **options)
+            page = await context.new_page()
+            await page.goto(f"{house.url}/login")
+            await page.screenshot(path=folder / f"login-{view}.png")
+            await page.get_by_label("Name").fill("admin")
+            await page.get_by_label("Password").fill(PASSWORD)
+            await page.get_by_role("button", name="Log in").click()
+            for name, path in PAGES.items():
+                await page.goto(house.url + path, wait_until="load")
+                await page.wait_for_timeout(400)
+                await page.screenshot(path=folder / f"{name}-{view}.png", full_page=True)
+            await context.close()
+        await browser.close()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        asyncio.run(serve(Path(place), lambda house: take(house, folder)))
+
+
+if __name__ == "__main__":
+    main()
