@@ -164,6 +164,14 @@ def read_sources(body: memoryview) -> Iterator[tuple[int, str]]:
             yield slot, _host(value)
 
 
+def read_left(body: memoryview) -> Iterator[tuple[int, int]]:
+    """Read slots and how many packets have left by them from one message."""
+    for fields in _elements(body):
+        key = _value(fields.get(1))
+        packets, _ = _counted(fields.get(7), 0)
+        yield int.from_bytes(key, sys.byteorder) >> SLOT_SHIFT & (SLOTS - 1), packets
+
+
 def _slot_key(slot: int) -> int:
     return MARK_PREFIX | slot << SLOT_SHIFT
 

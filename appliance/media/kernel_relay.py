@@ -118,7 +118,8 @@ class KernelRelay:
         self._taken: set[int] = set()
         """Numbers in use by other processes when we began."""
         self._next = share.number
-        self._slots: dict[str, int] = {}
+        self.slots: dict[str, int] = {}
+        """Numbers of our addresses as phones see them."""
         self._changed: dict[str, None] = {}
         self._refused: set[str] = set()
         self.table_lost = False
@@ -225,7 +226,7 @@ class KernelRelay:
     def restore(self) -> None:
         """Put everything into a new table."""
         self.table_lost = False
-        self._slots.clear()
+        self.slots.clear()
         for key, entry in self._entries.items():
             entry.past, entry.now = entry.past.plus(entry.now), Carried()
             entry.installed = {}
@@ -255,7 +256,7 @@ class KernelRelay:
         except OSError as error:
             self._refuse(keys, error)
             return
-        self._slots.update(slots)
+        self.slots.update(slots)
         self._settle(keys, answers)
 
     def _refuse(self, keys: list[str], error: OSError) -> None:
@@ -300,10 +301,10 @@ class KernelRelay:
         return requests, slots
 
     def _slot(self, host: str, new: dict[str, int], come: dict[str, list[bytes]]) -> int:
-        slot = self._slots.get(host, new.get(host))
+        slot = self.slots.get(host, new.get(host))
         if slot is not None:
             return slot
-        used = {*self._slots.values(), *new.values()}
+        used = {*self.slots.values(), *new.values()}
         # Every process has slots of its own, so that no two give one slot different addresses.
         mine = range(self._share.number, SLOTS, self._share.count)
         slot = next((number for number in mine if number not in used), None)
@@ -341,7 +342,7 @@ class KernelRelay:
         for name in _SOURCES:
             for reply in self._netfilter.ask(Request(GETSETELEM, DUMP, map_name(name))):
                 sources.update(read_sources(reply.body))
-        self._slots = {host: slot for slot, host in sources.items()}
+        self.slots = {host: slot for slot, host in sources.items()}
         strange: list[Element] = []
         for name in ("flows4", "flows6"):
             answers = self._netfilter.ask(Request(GETSETELEM, DUMP, map_name(name)))

@@ -18,6 +18,15 @@ class Reach:
     def __init__(self) -> None:
         self._forwards = _forwarding()
         self._local: dict[str, bool] = {}
+        self._blocked: set[str] = set()
+
+    def block(self, host: str) -> None:
+        """Carry nothing more that leaves as if from this address of ours.
+
+        For good: to try again would silence calls again, and whoever changes the rules that drop
+        packets can start media anew.
+        """
+        self._blocked.add(host)
 
     def carries(self, flow: Flow) -> bool:
         """Tell whether a flow can pass through the kernel.
@@ -25,7 +34,7 @@ class Reach:
         Between phones elsewhere it is forwarded; between two on this machine it is delivered. From
         a phone here to one elsewhere the kernel would not look for a route again.
         """
-        if any(_is_narrow(host) for host, _ in flow):
+        if flow.via[0] in self._blocked or any(_is_narrow(host) for host, _ in flow):
             return False
         if len({":" in host for host, _ in flow}) > 1:
             return False

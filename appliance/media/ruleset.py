@@ -12,7 +12,8 @@ the number of the flow:
 
     0100 ssss ssrr rrrr rrrr rrrr rrrr rrxc     s address, r relay, x side b, c RTCP
 
-The source is written last, as the kernel would refuse to route what comes from its own address.
+The source is written last, as the kernel would refuse to route what comes from its own address. The
+elements that give it count what leaves, beside those of the flows, which count what comes.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def _maps() -> list[Request]:
         value = _concatenation(_TYPE_MARK, kind, _TYPE_MARK)
         counted = nested(17, text(1, "counter"), nested(2))
         made.append(_map(f"flows{family}", (key, 2 * size + 8), (value, size + 8), FLOWS, counted))
-        made.append(_map(f"sources{family}", (_TYPE_MARK, 4), (kind, size), SLOTS, _HOST_ORDER))
+        shown = _HOST_ORDER + counted
+        made.append(_map(f"sources{family}", (_TYPE_MARK, 4), (kind, size), SLOTS, shown))
     return made
 
 

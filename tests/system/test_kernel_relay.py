@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -230,6 +232,58 @@ def test_a_call_that_is_recorded_or_held_comes_back_to_user_space(
     media.put(Relay("call/0", 3, made.relay.a, made.relay.b))
     media.wait_for_flows(4)
     made.talks()
+
+
+@contextmanager
+def rules_for_forwarded_packets(network: Network, *rules: str) -> Iterator[None]:
+    """Let the appliance have a table of somebody else's, which drops what it does not allow."""
+    host = network.appliance
+    lines = ["type filter hook forward priority 0; policy drop;", *rules]
+    text = "\n".join(["table inet theirs {", "chain f {", *lines, "}", "}", ""])
+    host.run("nft", "-f", "-", text=text)
+    try:
+        yield
+    finally:
+        host.run("nft", "delete", "table", "inet", "theirs")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_where_others_drop_what_is_forwarded_user_space_carries(
+    media: Media, network: Network, call: MakeCall, version: int
+) -> None:
+    made = call(LAN[version])
+    with rules_for_forwarded_packets(network):
+        media.put(made.relay)
+        media.wait_for_flows(4)
+        began = time.monotonic()
+        for number in range(500):
+            made.a.rtp.sendto(rtp(number), (made.local_a, 20000))
+            made.b.rtp.sendto(rtp(number), (made.local_b, 20002))
+            if not made.a.hears_nothing(0.02):
+                break
+        assert time.monotonic() - began < 6
+        assert media.flows() == 0
+        for phone in (made.a, made.b):
+            while not phone.hears_nothing(0.1):
+                pass
+        made.talks()
+    said = [line for line in media.log.read_text().splitlines() if "does not leave" in line]
+    assert len(said) == 1 and made.local_a in said[0]
+
+
+def test_others_may_allow_what_the_kernel_relays(
+    media: Media, network: Network, call: MakeCall
+) -> None:
+    made = call(LAN[4])
+    allowed = "meta mark & 0xf0000000 == 0x40000000 accept"
+    with rules_for_forwarded_packets(network, allowed):
+        media.put(made.relay)
+        media.wait_for_flows(4)
+        for _ in range(4):
+            made.talks(40)
+            time.sleep(1)
+        assert media.flows() == 4
+    assert "does not leave" not in media.log.read_text()
 
 
 def test_ports_used_again_at_once_are_the_new_calls_alone(
