@@ -19,12 +19,13 @@ from appliance.cli.options import (
 )
 from appliance.cli.output import age, clean, moment, print_json, print_table
 from appliance.cli.quality import mos_of, print_quality
+from appliance.cli.records import show_record
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `calls`."""
     parser = new_parser(subparsers, "calls", "list the calls that are up now, or show one")
-    add_id_option(parser, "show this one and how it is heard; exit status 1 if it is not up")
+    add_id_option(parser, "show this one, up or over; exit status 1 if it is not up")
     add_json_option(parser)
     parser.set_defaults(run=run)
 
@@ -32,9 +33,11 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a row for each call, or everything about one."""
     chosen = id_of(arguments)
-    calls = Door(settings_of(arguments)).get("calls")
+    door = Door(settings_of(arguments))
+    calls = door.get("calls")
     if chosen is not None:
-        return _show([call for call in calls if call["id"] == chosen], chosen, arguments.json)
+        found = [call for call in calls if call["id"] == chosen]
+        return _show(found[0], arguments.json) if found else _over(door, chosen, arguments.json)
     if arguments.json:
         print_json(calls)
         return OK
@@ -57,11 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _show(found: list[dict[str, Any]], chosen: str, as_json: bool) -> int:
-    if not found:
+def _over(door: Door, chosen: str, as_json: bool) -> int:
+    """Print the record of a call that is not up; the answer to whether it is stays no."""
+    if not as_json:
         print(f"no call {clean(chosen)} is up; `holdfast records` lists those that were")
-        return NO
-    call = found[0]
+    show_record(door, chosen, as_json)
+    return NO
+
+
+def _show(call: dict[str, Any], as_json: bool) -> int:
     if as_json:
         print_json(call)
         return OK

@@ -56,12 +56,19 @@ def rungs_of(call: Mapping[str, Any]) -> Iterator[Rung]:
     for index, text in enumerate(call.get("steps") or ()):
         if index < len(stamps):
             stamp = stamps[index]
-            legs = tuple(stamp.get("to", ()))
-            yield Rung(stamp["at"] - started, stamp.get("source", ""), legs, text)
+            source, *legs = (
+                _leg(leg, call) for leg in (stamp.get("source", ""), *stamp.get("to", ()))
+            )
+            yield Rung(stamp["at"] - started, source, tuple(legs), text)
         else:
             yield Rung(None, "", (), text)
     if call.get("ended") is not None:
         yield _end(call)
+
+
+def _leg(leg: str, call: Mapping[str, Any]) -> str:
+    """Return a leg's column: the caller, where it acts later on, is still the caller."""
+    return CALLER_LEG if leg == call["caller"] else leg
 
 
 def _end(call: Mapping[str, Any]) -> Rung:

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     door = Door(settings_of(arguments))
     chosen = id_of(arguments)
     if chosen is not None:
-        return _show(door, chosen, arguments.json)
+        return show_record(door, chosen, arguments.json)
     since = f"&since={arguments.since}" if arguments.since is not None else ""
     records = door.get(f"records?limit={arguments.limit}{since}")
     if arguments.json:
@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _show(door: Door, chosen: str, as_json: bool) -> int:
+def show_record(door: Door, chosen: str, as_json: bool) -> int:
+    """Print one record with its path; return NO if there is none."""
     try:
         record = door.get(f"records/{quote(chosen, safe='')}")
     except Problem as problem:

@@ -42,7 +42,7 @@ SORT = b"1.2.840.113556.1.4.473"
 IGNORE_CASE = b"2.5.13.3"
 """caseIgnoreOrderingMatch (RFC 4517, 4.2.12)."""
 
-SUCCESS, PROTOCOL_ERROR, NO_SUCH_METHOD, TLS_NEEDED = 0, 2, 7, 13
+SUCCESS, PROTOCOL_ERROR, NO_SUCH_METHOD, TLS_NEEDED, WRONG_PASSWORD = 0, 2, 7, 13, 49
 BUSY, UNAVAILABLE, UNWILLING = 51, 52, 53
 
 
@@ -57,7 +57,7 @@ class Request(NamedTuple):
     simple: bool = True
     """Of a bind: by name and password, or anonymous; nothing else is for phones."""
     name: bytes = b""
-    """Of an extended request: which."""
+    """Of an extended request: which; of a bind: in whose name."""
 
 
 def parse(data: bytes) -> Request:
@@ -73,8 +73,10 @@ def parse(data: bytes) -> Request:
     controls = next(parts, None)
     request = Request(id, operation.tag, data)
     if operation.tag == BIND:
-        choice = [part.tag for part in elements(data, operation.content, operation.end)][-1:]
-        return request._replace(simple=choice == [SIMPLE])
+        said = list(elements(data, operation.content, operation.end))
+        if [part.tag for part in said] != [INTEGER, OCTETS, SIMPLE]:
+            return request._replace(simple=False)
+        return request._replace(name=data[said[1].content : said[1].end])
     if operation.tag == EXTENDED:
         name = element(data, operation.content, operation.end)
         return request._replace(name=data[name.content : name.end] if name.tag == NAME else b"")
@@ -84,6 +86,16 @@ def parse(data: bytes) -> Request:
             body = data[outer.content : controls.begin] + written(CONTROLS, passed)
             return request._replace(data=written(SEQUENCE, body))
     return request
+
+
+def bind_result(data: bytes) -> int | None:
+    """Return the result that a whole message of slapd's gives to a bind; None: it is none."""
+    outer = element(data, 0, len(data))
+    for part in elements(data, outer.content, outer.end):
+        if part.tag == ANSWERS[BIND]:
+            code = element(data, part.content, part.end)
+            return int.from_bytes(data[code.content : code.end], "big")
+    return None
 
 
 def _controls(data: bytes) -> bytes:

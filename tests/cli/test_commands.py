@@ -171,6 +171,17 @@ def test_records(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> No
     assert appliance.run("records", "r-2") == 1
 
 
+def test_a_call_that_is_over_is_shown_from_its_record(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    appliance.core.waiting = [record("r-1", ended=1061.0, steps=("ring 1002",))]
+    assert appliance.run("calls", "show", "r-1") == 1
+    text = capsys.readouterr().out
+    assert text.startswith("no call r-1 is up")
+    assert "ring 1002" in text
+    assert appliance.run("calls", "show", "r-2") == 1
+
+
 def test_wrong_limits_are_bad_input(appliance: Appliance) -> None:
     assert appliance.run("records", "--limit", "0") == 2
 

@@ -56,6 +56,12 @@ def test_more_phones_than_columns_share_the_last_one() -> None:
     assert max(map(len, lines)) <= WIDTH
 
 
+def test_what_the_caller_does_later_stands_in_its_own_column() -> None:
+    stamps = ({"at": 1001.0, "source": "1001", "to": ["1002"]},)
+    lines = ladder({**RECORD, "caller": "1001", "steps": ("1001 transfers",), "stamps": stamps})
+    assert "   1.000 |---------|-------->|         |  1001 transfers" in lines
+
+
 def test_a_call_that_still_rings_has_no_end() -> None:
     lines = ladder({**RECORD, "ended": None})
     assert "answered by" in lines[-2]

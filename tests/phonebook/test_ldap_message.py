@@ -15,6 +15,7 @@ from appliance.phonebook.ldap_message import (
     START_TLS,
     Malformed,
     answer,
+    bind_result,
     parse,
     whole,
 )
@@ -64,9 +65,15 @@ def test_a_simple_bind_is_told_from_others() -> None:
         return tlv(0x30, b"\x02\x01\x01", tlv(BIND, b"\x02\x01\x03", tlv(0x04, b"cn=x"), choice))
 
     assert parse(bind(tlv(0x80, b"secret"))).simple
+    assert parse(bind(tlv(0x80, b"secret"))).name == b"cn=x"
     assert parse(bind(tlv(0x80))).simple
     assert not parse(bind(tlv(0xA3, tlv(0x04, b"EXTERNAL")))).simple
     assert not parse(tlv(0x30, b"\x02\x01\x01", tlv(BIND))).simple
+
+
+def test_the_result_of_a_bind_is_read() -> None:
+    assert bind_result(answer(3, 0x61, 49, "wrong")) == 49
+    assert bind_result(answer(3, 0x65, 0, "")) is None
 
 
 def test_start_tls_is_known_by_its_name() -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from appliance.cloud.sample import make_sample
 from appliance.files import write_durably
 from tests.cloud.reference_trial import free_port
 from tests.system.ldap import Phone, search
+from tests.system.network import APPLIANCE
+from tests.system.site import site_in_outage
 from tests.system.waiting import until
 
 CONTACTS = 50_000
@@ -206,6 +208,17 @@ def test_only_names_and_passwords_open_it(ldap: Ldap390) -> None:
         assert phone.bind(PHONES, PASSWORD) == 0
 
 
+def test_whoever_guesses_passwords_is_slowed_and_banned(ldap: Ldap390) -> None:
+    stranger = f"cn=stranger,ou=accounts,{BASE}"
+    with Phone(ldap.port) as phone:
+        codes = [phone.bind(stranger, f"guess {number}") for number in range(12)]
+        assert codes[:5] == [49] * 5
+        assert codes[-1] == 51, "busy: not looked at any more"
+        assert phone.bind(PHONES, PASSWORD) == 0, "others in the same place lose nothing"
+    assert "wrong passwords" in ldap.log.read_text()
+    assert PASSWORD not in ldap.log.read_text()
+
+
 def test_octets_that_are_no_ldap_end_the_connection(ldap: Ldap390) -> None:
     for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05", b"\x30\x84\x7f\xff\xff\xff"):
         with Phone(ldap.port) as phone:
@@ -286,3 +299,29 @@ def test_a_broken_bundle_leaves_the_last_directory(ldap: Ldap390) -> None:
     (ldap.folder / "bundle.json").write_text("{")
     until(lambda: "ends too early" in ldap.log.read_text(), 10, "it is said", ldap.log.read_text)
     assert ldap.found("(ipPhone=4711)") == ["Ána Silva-Müller"]
+
+
+def test_a_phone_on_the_site_searches_when_the_cloud_is_gone(tmp_path: Path) -> None:
+    parts = {
+        "ldap": {"anonymous": True, "require_tls": True},
+        "contacts": [{"name": "Zoë Tremblay", "numbers": ["+1 514 555 0100"]}],
+    }
+    with site_in_outage(tmp_path, 1, parts=parts) as site:
+        url = ["-x", "-H", f"ldap://{APPLIANCE}:390", "-b", BASE, "-LLL", "-o", "nettimeout=5"]
+        insecure = ["env", "LDAPTLS_REQCERT=never", "ldapsearch", *url]
+
+        def ask(*words: str) -> str:
+            return site.phone(0).run(*insecure, *words, "(cn=*zoe*)", "telephoneNumber")
+
+        until(lambda: "+15145550100" in quiet(lambda: ask("-ZZ")), 20, "found", site.evidence)
+        assert "StartTLS first" in quiet(ask)
+        site.kill("ldap")
+        until(lambda: "+15145550100" in quiet(lambda: ask("-ZZ")), 20, "again", site.evidence)
+
+
+def quiet(ask: Callable[[], str]) -> str:
+    """Give what a program printed, whatever its exit status."""
+    try:
+        return ask()
+    except RuntimeError as error:
+        return str(error)

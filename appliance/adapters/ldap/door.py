@@ -11,12 +11,15 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from appliance.call.actions import Action, Notice
+from appliance.pbx.guard import Guard
 from appliance.phonebook.ldap_message import (
     ABANDON,
     ANSWERS,
@@ -34,9 +37,11 @@ from appliance.phonebook.ldap_message import (
     UNAVAILABLE,
     UNBIND,
     UNWILLING,
+    WRONG_PASSWORD,
     Malformed,
     Request,
     answer,
+    bind_result,
     parse,
     whole,
 )
@@ -69,6 +74,15 @@ class Backend:
     sources: Counter[str] = field(default_factory=Counter)
     """Connections by the address they come from."""
     phones: set[PhoneSide] = field(default_factory=set)
+    guard: Guard = field(default_factory=lambda: Guard(_warn))
+    """Slows down and bans whoever guesses passwords, as it does for SIP."""
+    good: set[str] = field(default_factory=set)
+    """Addresses from which a password was right: many phones may be behind one."""
+
+
+def _warn(action: Action) -> None:
+    if isinstance(action, Notice):
+        log.warning("%s", action.text)
 
 
 async def open_door(backend: Backend, addresses: Sequence[str], port: int) -> asyncio.Server:
@@ -91,7 +105,7 @@ class SlapdSide(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give the phone what slapd says."""
-        self._phone.send(data)
+        self._phone.answered(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the phone that slapd is gone."""
@@ -121,6 +135,10 @@ class PhoneSide(asyncio.Protocol):
         self._secure = False
         self._source = ""
         self._idle: asyncio.TimerHandle | None = None
+        self._binding: bytes | None = None
+        """In whose name a bind waits for its answer, alone (RFC 4511, 4.2.1)."""
+        self._told = bytearray()
+        """What slapd has said since; the first message of it is the answer."""
 
     # -- the phone's connection ---------------------------------------------------------------
 
@@ -189,10 +207,44 @@ class PhoneSide(asyncio.Protocol):
         elif request.kind == BIND and not request.simple:
             # slapd would take SASL EXTERNAL for the account its socket belongs to: ours.
             self._answer(request, NO_SUCH_METHOD, "bind with a name and a password")
-        elif request.kind in (BIND, SEARCH, COMPARE, ABANDON):
+        elif request.kind == BIND:
+            self._bind(request)
+        elif request.kind in (SEARCH, COMPARE, ABANDON):
             self._pass_on(request.data)
         else:
             self._answer(request, UNWILLING, "the directory is read only")
+
+    def _bind(self, request: Request) -> None:
+        name = request.name.decode(errors="replace")
+        if self._binding is not None:
+            self.disconnect(PROTOCOL_ERROR, "one bind at a time")
+        elif name and self._backend.guard.refuse(self._source, name, time.monotonic()):
+            self._answer(request, BUSY, "too many wrong passwords; try again later")
+        else:
+            self._binding = request.name
+            self._pass_on(request.data)
+
+    def answered(self, data: bytes) -> None:
+        """Pass on what slapd answers; of a bind's answer its result is looked at."""
+        if self._binding is not None:
+            self._told += data
+            try:
+                size = whole(self._told)
+                result = bind_result(bytes(self._told[:size])) if size is not None else None
+            except Malformed:
+                size, result = 0, None
+            if size is not None:
+                self._judge(self._binding.decode(errors="replace"), result)
+                self._binding = None
+                self._told.clear()
+        self.send(data)
+
+    def _judge(self, name: str, result: int | None) -> None:
+        backend, source = self._backend, self._source
+        if result == WRONG_PASSWORD:
+            backend.guard.failed(source, name, source in backend.good, time.monotonic())
+        elif result == SUCCESS and name and len(backend.good) < CONNECTIONS:
+            backend.good.add(source)
 
     def _answer(self, request: Request, code: int, text: str, name: bytes = b"") -> None:
         if request.kind in ANSWERS:
