@@ -44,6 +44,7 @@ from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
 from appliance.sip.timers import TimerQueue
 from appliance.sip.validate import check_request, check_response
+from sbc_bridge.emergency.alerts import Alerts
 from sbc_bridge.emergency.callbacks import Callbacks
 from sbc_bridge.emergency.help import Help, Outside
 from sbc_bridge.emergency.overview import Overview
@@ -105,6 +106,7 @@ class Core:
             "TLS": settings.trunk_port,
         }
         self.callbacks = Callbacks(self.timers, emit)
+        self.alerts = Alerts(identifiers.token(), wall)
         back = self.callbacks.leads_back
         self.trunk = Trunk(
             self.timers, self.transactions, identifiers, emit, wall, lines, ports, back
@@ -210,7 +212,14 @@ class Core:
         groups = Groups(bundle, self._turns, board.presence)
         team = SafetyTeam(bundle, board.presence, board.own_calls, self._emit)
         self.help = Help(
-            bundle, self.callbacks, board.presence, self.ways, team, self._wall, self._emit
+            bundle,
+            self.callbacks,
+            board.presence,
+            self.ways,
+            team,
+            self.alerts,
+            self._wall,
+            self._emit,
         )
         self.emergency = Overview(bundle, self.help, self.callbacks, board.presence, self._wall)
         board.apply(Site(bundle, self.survival), groups, self.help, now)
@@ -363,6 +372,13 @@ class Core:
         )
         return self._of_emergencies().trial(extension, number, address, now)
 
+    def _emergency_alerts(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        site, alerts = self.switchboard.site, self.alerts
+        after = arguments.get("after")
+        rows = alerts.after(str(arguments.get("process")), after if isinstance(after, int) else 0)
+        webhook = site.bundle.emergency.webhook if site is not None else ""
+        return {"webhook": webhook, "process": alerts.process, "alerts": rows}
+
     def _of_emergencies(self) -> Overview:
         if self.emergency is None:
             raise LocalError("there is no bundle yet, so nobody knows what calls for help do")
@@ -399,5 +415,6 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "trunk.release": Core._release_caller,
     "emergency": Core._emergency,
     "emergency.trial": Core._emergency_trial,
+    "emergency.alerts": Core._emergency_alerts,
 }
 """What the admin process may ask; records and bundle files are the store's and runtime's."""

@@ -225,6 +225,8 @@ class FakeCore:
             return self.qos
         if name == "emergency.trial":
             return TRIAL | ({"number": arguments["number"]} if arguments["number"] else {})
+        if name == "emergency.alerts":
+            return {"webhook": "", "process": "p1", "alerts": []}
         if name == "emergency":
             return EMERGENCY
         fixed = {

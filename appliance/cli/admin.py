@@ -19,6 +19,7 @@ from appliance.cli.options import OK, new_parser, settings_of
 from appliance.cloud.client import CloudClient
 from appliance.cloud.records import RecordUpload
 from appliance.cloud.sync import BundleSync
+from appliance.cloud.webhook import AlertHook
 from appliance.errors import LocalError
 from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
@@ -87,6 +88,7 @@ async def serve(settings: Settings) -> None:
             feed_watchdog(asyncio.get_running_loop())
             tasks.create_task(sync.run())
             tasks.create_task(rooms.diary.run())
+            tasks.create_task(AlertHook(core).run())
             if uploads:
                 tasks.create_task(uploads.run())
     finally:

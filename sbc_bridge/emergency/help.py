@@ -13,6 +13,7 @@ from appliance.call.emergency import HelpCaller, HelpRecord
 from appliance.call.reach import is_gone
 from appliance.call.steps import Goto, Note, Outcome, Plan, Play, Reject, Ring, Step, Target
 from appliance.sip.multipart import Part
+from sbc_bridge.emergency.alerts import Alerts
 from sbc_bridge.emergency.callbacks import Callback, Callbacks
 from sbc_bridge.emergency.identity import Identities, Identity
 from sbc_bridge.emergency.pidf import CONTENT_TYPE, pidf_lo
@@ -85,6 +86,7 @@ class Help:
         phones: Phones,
         outside: Outside,
         team: SafetyTeam,
+        alerts: Alerts,
         wall: Callable[[float], float],
         emit: Callable[[Action], None],
     ) -> None:
@@ -92,6 +94,7 @@ class Help:
         self._callbacks = callbacks
         self._phones = phones
         self._outside = outside
+        self._alerts = alerts
         self._wall = wall
         self._emit = emit
         self._users = {user.extension: user for user in bundle.users}
@@ -114,9 +117,11 @@ class Help:
         if number.test:
             yield Note("a test number: nobody is alerted")
         else:
+            self._alerts.add("called", incident, now)
             yield Note(self.team.alert(incident, now))
         status = yield from self._try(self._shows(incident, identity, now), now)
         if not number.test:
+            self._alerts.add("failed", incident, now)
             self.team.follow_up(incident, f"it did not get out ({status})", now)
         yield from self._stranded(incident, status, number.test)
 

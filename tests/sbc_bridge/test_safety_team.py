@@ -175,3 +175,23 @@ def test_alerts_leave_nothing_behind() -> None:
     site.phones["1002"].answer(site.phones["1002"].expect("BYE"), 200)
     assert not len(site.bench.core.switchboard.own_calls)
     site.bench.quiet()
+
+
+def test_a_webhook_may_fetch_every_alert() -> None:
+    site = Site(safety_team=("u1002",), sbcs=0, webhook="https://alerts.example/x")
+    site.help()
+    ask = site.bench.core.command
+    told, _ = ask("emergency.alerts", {"process": "", "after": 0}, site.bench.now)
+    assert told["webhook"] == "https://alerts.example/x"
+    first, second = told["alerts"]
+    assert (first["kind"], first["extension"], first["where"]) == (
+        "called",
+        "1001",
+        "Hall, 1 Main St",
+    )
+    assert second["kind"] == "failed"
+    again = {"process": told["process"], "after": first["serial"]}
+    told, _ = ask("emergency.alerts", again, site.bench.now)
+    assert [row["kind"] for row in told["alerts"]] == ["failed"]
+    told, _ = ask("emergency.alerts", again | {"process": "another"}, site.bench.now)
+    assert len(told["alerts"]) == 2

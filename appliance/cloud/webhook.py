@@ -1,0 +1,114 @@
+"""Tells a webhook of calls for help, each at least once, as soon as there is a way to it (E8)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from appliance.errors import LocalError, Unavailable
+from appliance.ports import Commands
+
+log = logging.getLogger("holdfast.webhook")
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether core has alerts."""
+FIRST_RETRY, LAST_RETRY = 1.0, 60.0
+"""Seconds to wait after the first failure in a row, doubled with each, up to the last."""
+GIVEN_UP = 86_400.0
+"""Seconds after which nobody needs to be told any more."""
+OLD_NEWS = 600.0
+"""Seconds after which an alert is not sent by a process that has just begun: its forerunner did."""
+KEPT = 100
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class _Alert(NamedTuple):
+    key: str
+    """The same for the same alert, so that the webhook can tell a repetition."""
+    url: str
+    content: dict[str, Any]
+
+
+class AlertHook:
+    """Fetch alerts from core and post them."""
+
+    def __init__(
+        self,
+        core: Commands,
+        tls: ssl.SSLContext | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._core = core
+        self._tls = tls or ssl.create_default_context()
+        self._wall = wall
+        self._process, self._serial = "", 0
+        self._waiting: deque[_Alert] = deque(maxlen=KEPT)
+        self._pause = FIRST_RETRY
+        self._failing = ""
+
+    async def run(self) -> None:
+        """Look and post until cancelled."""
+        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+            while True:
+                await self.look()
+                wait = LOOK_EVERY
+                if self._waiting and not await self._post_all(session):
+                    wait, self._pause = self._pause, min(self._pause * 2, LAST_RETRY)
+                await asyncio.sleep(wait)
+
+    async def look(self) -> None:
+        """Take what is new; without core there is nothing."""
+        try:
+            told = await self._core.call(
+                "emergency.alerts", process=self._process, after=self._serial
+            )
+        except (Unavailable, LocalError):
+            return
+        begins = not self._process
+        self._process = told["process"]
+        for alert in told["alerts"]:
+            self._serial = alert["serial"]
+            old = self._wall() - alert["at"] > OLD_NEWS
+            if told["webhook"] and not (begins and old):
+                key = f"{self._process}-{alert['serial']}"
+                self._waiting.append(_Alert(key, told["webhook"], alert))
+
+    async def _post_all(self, session: aiohttp.ClientSession) -> bool:
+        """Post what waits, the oldest first; return whether nothing waits any more."""
+        while self._waiting:
+            alert = self._waiting[0]
+            if self._wall() - alert.content["at"] > GIVEN_UP:
+                log.error("an alert a day old was given up: %s", alert.content["caller"])
+            elif not await self._post(session, alert):
+                return False
+            self._waiting.popleft()
+        self._pause, self._failing = FIRST_RETRY, ""
+        return True
+
+    async def _post(self, session: aiohttp.ClientSession, alert: _Alert) -> bool:
+        body = msgspec.json.encode({"key": alert.key, **alert.content})
+        headers = {"Content-Type": "application/json", "Idempotency-Key": alert.key}
+        try:
+            # A redirect would carry who called from where to wherever it points.
+            async with session.post(
+                alert.url, data=body, headers=headers, ssl=self._tls, allow_redirects=False
+            ) as answer:
+                if 200 <= answer.status < 300:
+                    return True
+                failure = f"it answered {answer.status}"
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            failure = str(error) or type(error).__name__
+        if failure != self._failing:
+            self._failing = failure
+            # The path may hold a secret: only the host is told.
+            log.warning("the webhook at %s: %s; tried again", urlsplit(alert.url).hostname, failure)
+        return False
