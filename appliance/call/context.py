@@ -20,7 +20,7 @@ from appliance.sip.matching import ServerTransaction, Transactions
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import TimerQueue
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER, REFER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER, REFER, MESSAGE"
 """Methods we take from a phone (RFC 3261, 20.5)."""
 
 

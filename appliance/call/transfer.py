@@ -105,6 +105,7 @@ class Transfer(Handover):
             self.leaves.bye(now)
             if self.attempt is not None:
                 self.call.hand_on(self)  # again, as one of the two is free now
+                self.call.changed()
 
         self._referral.close(200, now, let_go)
 

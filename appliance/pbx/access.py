@@ -31,10 +31,11 @@ ACCESS: dict[str, Access] = {
     "INFO": Access.DIALOG,
     "PRACK": Access.DIALOG,
     "REFER": Access.DIGEST,
+    "MESSAGE": Access.DIGEST,
 }
 """By method, outside a dialog; a method that is not here is refused (deny by default)."""
 
-KNOWN = frozenset({"MESSAGE", "NOTIFY", "PUBLISH", "SUBSCRIBE"})
+KNOWN = frozenset({"NOTIFY", "PUBLISH", "SUBSCRIBE"})
 """Methods we understand and do not serve: 405, not 501 (RFC 3261, 21.4.6)."""
 
 

@@ -10,7 +10,7 @@ from appliance.call.asked import Asked
 from appliance.call.context import CallContext
 from appliance.call.events import Heard
 from appliance.call.steps import Target
-from appliance.sip.message import Request
+from appliance.pbx.pager import page
 
 Over = Callable[[Announcement, str, float], None]
 
@@ -44,19 +44,8 @@ class OwnCalls:
         context = self.context
         if context is None:
             raise AssertionError("a text before there is a site")
-        request = Request(
-            "MESSAGE",
-            target.uri,
-            [
-                ("Max-Forwards", "70"),
-                ("From", f"{sender};tag={context.identifiers.token()}"),
-                ("To", f"<sip:{target.extension}@{context.domain}>"),
-                ("Call-ID", context.identifiers.token()),
-                ("CSeq", "1 MESSAGE"),
-                ("Content-Type", "text/plain;charset=UTF-8"),
-            ],
-            text.encode(),
-        )
+        recipient = f"<sip:{target.extension}@{context.domain}>"
+        request = page(target.uri, sender, recipient, text.encode(), context.identifiers)
         nobody = Asked(lambda response, status, now: None)
         context.transactions.request(request, target.flow, now, nobody)
 

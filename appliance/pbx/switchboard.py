@@ -25,10 +25,12 @@ from appliance.pbx.access import ACCESS, misplaced
 from appliance.pbx.admission import admits, claimed
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans, rejected
+from appliance.pbx.dialplan import ToUser
 from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_asked, unpacked
 from appliance.pbx.exchange import Exchange
 from appliance.pbx.guard import Guard
 from appliance.pbx.own_calls import OwnCalls
+from appliance.pbx.pager import Pager, check_text
 from appliance.pbx.park import Parking
 from appliance.pbx.people import People
 from appliance.pbx.registrar import Registrar
@@ -73,6 +75,7 @@ class Switchboard:
         self.own_calls = OwnCalls()
         self.calls: dict[str, Call] = {}
         self.parking = Parking(self.calls)
+        self.pager = Pager(transactions, identifiers)
         self.takeovers = Takeovers(self.calls, self._may_take)
         self._ringing: dict[ServerTransaction, Call] = {}
         self._callers: dict[Flow, dict[str, Call]] = {}
@@ -200,6 +203,8 @@ class Switchboard:
             self._invite(request, flow, now)
         elif method == "REFER":
             self._refer(request, flow, now)
+        elif method == "MESSAGE" and not self._outside.knows(flow):
+            self._message(request, flow, now)
         elif method == "OPTIONS":
             self._send(request, flow, abilities(request))
         else:
@@ -315,6 +320,28 @@ class Switchboard:
         tx = self._transactions.receive_request(request, flow, now)
         if tx is not None:
             self.takeovers.refer(context, user, tx, now)
+
+    def _message(self, request: Request, flow: Flow, now: float) -> None:
+        site, context = self.site, self._context
+        if site is None or context is None or self._authentication is None:
+            self._unserved(request, flow, 30)
+            return
+        check_text(request)
+        sender = self._authentication.check(request, flow, now)
+        if isinstance(sender, Response):
+            self._send(request, flow, sender)
+            return
+        if not site.survival.serves(sender.id):
+            self._unserved(request, flow, site.survival.retry_after)
+            return
+        to = site.dialplan.find(request.request_uri.user or "")
+        if not isinstance(to, ToUser):
+            raise RemoteError(404, "texts go to users of the site")
+        tx = self._transactions.receive_request(request, flow, now)
+        if tx is not None:
+            phones = [one for one in self.presence.phones(to.user) if one.flow != flow]
+            party, recipient = (context.exchange.party(one.extension) for one in (sender, to.user))
+            self.pager.deliver(tx, sender, party, phones, f"<{recipient.uri}>", now)
 
     # -- a new call ---------------------------------------------------------------------------
 

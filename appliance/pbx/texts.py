@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from appliance.bundle import Texts
 from appliance.call.asked import Asked
 from appliance.pbx.location import Binding, Location
+from appliance.pbx.pager import page
 from appliance.pbx.survival import Mode
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
@@ -133,16 +134,9 @@ class TextSender:
 
     def _message(self, binding: Binding, text: str) -> Request:
         extension = self._extensions.get(binding.user, binding.user)
-        token = self._identifiers.token
-        headers = [
-            ("Max-Forwards", "70"),
-            ("From", f'"Holdfast" <sip:holdfast@{self._domain}>;tag={token()}'),
-            ("To", f"<sip:{extension}@{self._domain}>"),
-            ("Call-ID", token()),
-            ("CSeq", "1 MESSAGE"),
-            ("Content-Type", "text/plain;charset=UTF-8"),
-        ]
-        return Request("MESSAGE", binding.target, headers, text.encode())
+        sender = f'"Holdfast" <sip:holdfast@{self._domain}>'
+        recipient = f"<sip:{extension}@{self._domain}>"
+        return page(binding.target, sender, recipient, text.encode(), self._identifiers)
 
 
 def _phone(binding: Binding) -> Phone:

@@ -290,3 +290,13 @@ def test_who_has_no_credentials_fetches_nothing() -> None:
     assert isinstance(challenge, Response)
     assert challenge.status == 401
     assert trio.parked == ["7701"]
+
+
+def test_a_restart_ends_a_parked_call_and_says_so() -> None:
+    trio = Lot()
+    trio.park()
+    trio.bench.restart()
+    trio.bob.answer(trio.bob.expect("BYE"), 200)
+    trio.alice.answer(trio.alice.expect("BYE"), 481)  # it has hung up already
+    assert (trio.bench.record.outcome, trio.bench.record.ended_by) == ("answered", "system")
+    assert trio.parked == []
