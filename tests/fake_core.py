@@ -107,6 +107,28 @@ FORWARDING: dict[str, Any] = {
 }
 
 
+TRUNK: dict[str, Any] = {
+    "sbcs": [
+        {
+            "sbc": "pstn/sbc1.example.net:5061",
+            "route_group": "pstn",
+            "transport": "TLS",
+            "priority": 1,
+            "weight": 1,
+            "max_calls": 60,
+            "drained": False,
+            "address": "198.51.100.1:5061",
+            "state": "down",
+            "reason": "certificate has expired",
+            "calls": 0,
+            "since": 1000.0,
+            "rtt": None,
+        }
+    ],
+    "stopped": [{"user": "a", "until": 2000.0, "reason": "more than 10 international calls"}],
+}
+
+
 NOTICES = [
     {"at": 1000.0, "severity": "alarm", "topic": "store.disk", "text": "the disk is full"},
     {"at": 1001.0, "severity": "info", "topic": "core.start", "text": "serving"},
@@ -235,6 +257,8 @@ class FakeCore:
             "mode.history": HISTORY,
             "status": self.status,
         }
+        if name.startswith("trunk"):
+            return TRUNK
         if name == "forwardings":
             return [FORWARDING]
         if name == "readiness":

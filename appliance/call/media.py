@@ -325,8 +325,9 @@ class CallMedia:
                 (address, port),
                 media.rtp,
                 media.rtcp,
-                # An SDP that names another host than the one that signals is from behind a NAT.
-                learn=media.rtp is not None and media.rtp[0] != host,
+                # An SDP that names another host than the one that signals is from behind a NAT;
+                # from an SBC it means what it says: audio often has a host of its own there.
+                learn=leg.line is None and media.rtp is not None and media.rtp[0] != host,
                 learn_from=host,
                 receives=receives,
                 sends=sends,

@@ -42,6 +42,8 @@ FAMILIES = {
     "calls": Family("appliance.cli.calls", "list the calls that are up now"),
     "forwarding": Family("appliance.cli.forwarding", "show and undo what was forwarded"),
     "emergency": Family("appliance.cli.emergency", "show and try what calls for help do"),
+    "trunk": Family("appliance.cli.trunk", "show the SBCs, take one out, release who is stopped"),
+    "dial": Family("appliance.cli.dial", "try what dialled digits would do"),
     "qos": Family("appliance.cli.qos", "show how packets are marked (DSCP)"),
     "records": Family("appliance.cli.records", "list call records, or show one"),
     "bundle": Family("appliance.cli.bundle", "check, show, apply or make up a site's bundle"),

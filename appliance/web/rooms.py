@@ -27,6 +27,7 @@ from appliance.web.site_api import SiteApi
 from appliance.web.site_pages import Desk, SitePages
 from appliance.web.stored import Stored
 from appliance.web.system_pages import SystemPages
+from appliance.web.trunk_api import TrunkApi
 
 
 class Room(Protocol):
@@ -71,6 +72,7 @@ def open_rooms(
         PeopleApi(gate),
         DirectoryApi(directory),
         EmergencyApi(core),
+        TrunkApi(core),
         site,
         Events(live, gate),
         Metrics(live),

@@ -184,6 +184,17 @@ def test_srtp_outside_and_rtp_inside_are_bridged_by_the_route_groups_policy() ->
     assert relay.a.sends is None
 
 
+def test_audio_may_have_a_host_of_its_own_beside_the_sbc() -> None:
+    site = Trunked()
+    invite = site.alice.invite("95125550199")
+    site.sbc.answer(site.sbc.expect("INVITE"), 200, body=sdp("203.0.113.80", 4000))
+    answer = site.alice.take()[-1]
+    site.alice.send(site.alice.within(invite, answer, "ACK", cseq=invite.cseq.number))  # type: ignore[arg-type]
+    (relay,) = site.bench.relays.values()
+    assert relay.b is not None
+    assert (relay.b.remote, relay.b.learn) == (("203.0.113.80", 4000), False)
+
+
 def test_an_sbc_without_srtp_is_refused_where_it_is_required() -> None:
     site = Trunked(trunk_bundle(udp(1, transport="TLS"), srtp="required"))
     site.sbc.call("+13125551002")
