@@ -97,7 +97,7 @@ class _Process:
         sounds = SoundUpkeep(settings.sounds_folder, self._journal.notice)
         runtime.on_bundle(sounds.apply)
         runtime.on_bundle(lambda bundle: _mark(media, marks(bundle)))
-        loop.add_signal_handler(signal.SIGHUP, self._reload_certificate, wire)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_certificates, wire, trunk)
         try:
             link.start(wire.look)
             runtime.start(wire, lambda: _figures(wire, link))
@@ -164,7 +164,8 @@ class _Process:
         key = settings.trunk_key if settings.trunk_certificate else settings.tls_key
         return own, key or own
 
-    def _reload_certificate(self, wire: SipWire) -> None:
+    def _reload_certificates(self, wire: SipWire, trunk: MutualTls) -> None:
+        trunk.reload()
         context = self._server_context()
         if context is not None:
             wire.reload(context)

@@ -25,6 +25,7 @@ from sbc_bridge.gateway import Gateway
 from sbc_bridge.gateways import Gateways
 from sbc_bridge.inbound import Inbound
 from sbc_bridge.numbers import Numbers, Reading
+from sbc_bridge.peers import PREFIX, Away, Peers
 from sbc_bridge.permission import refusal
 from sbc_bridge.toll import Toll
 
@@ -46,6 +47,7 @@ class Site:
         self.bundle = bundle
         self.numbers = Numbers(bundle)
         self.inbound = Inbound(bundle, self.numbers)
+        self.peers = Peers(bundle)
         self.groups = {group.id: group for group in bundle.route_groups}
         self.led_out: dict[str, Group] = {
             group.number: group
@@ -83,11 +85,12 @@ class Trunk:
         """Serve this bundle from now on; calls under way go on."""
         self.site = Site(bundle)
         self.toll.apply(bundle.number_plan.limits, {user.id for user in bundle.users})
-        trusts = tuple(trusts_of(bundle.route_groups))
+        watched = [*bundle.route_groups, *self.site.peers.groups.values()]
+        trusts = tuple(trusts_of(watched))
         if trusts != self._trusts:
             self._trusts = trusts
             self._emit(TrustGateways(trusts))
-        self.gateways.apply(bundle.route_groups, now)
+        self.gateways.apply(watched, now)
 
     def located(self, event: GatewayLocated, now: float) -> None:
         """Take where an SBC is."""
@@ -113,6 +116,13 @@ class Trunk:
         if source is None or site is None:
             raise AssertionError("asked for a call that is no SBC's")
         group, gateway = source
+        peer = site.peers.of(group)
+        if peer is not None:
+            return Arrival(
+                caller=site.peers.caller(request, peer),
+                dialled=site.peers.dialled(request),
+                line=gateway.line,
+            )
         back = self.called_back(request)
         return Arrival(
             caller=site.inbound.caller(request),
@@ -133,10 +143,37 @@ class Trunk:
     def plan(self, leaving: Leaving, now: float) -> Plan | None:
         """Return the plan of a call to the outside; None: what was dialled is nothing there."""
         site = self.site
-        if site is None or not site.groups:
+        if site is None:
+            return None
+        away = site.peers.find(leaving.dialled)
+        if away is not None:
+            return self._visit(site, leaving, away, now)
+        if not site.groups:
             return None
         reading = site.numbers.read(leaving.dialled, leaving.payer.rules)
         return None if reading is None else self._leave(site, leaving, reading, now)
+
+    def _visit(self, site: Site, leaving: Leaving, away: Away, now: float) -> Plan:
+        """Call another site, and over the trunk where it takes no calls itself (F1)."""
+        peer = away.peer
+        yield Note(f"{leaving.dialled} is extension {away.extension} at the site {peer.site}")
+        group = site.peers.groups[PREFIX + peer.site]
+
+        def dress(group: RouteGroup, gateway: Gateway) -> tuple[str, Shown]:
+            return site.peers.dressed(leaving.caller, away, gateway)
+
+        outcome = yield from self.attempts([group], leaving.dialled, dress, now)
+        if outcome.status in NEXT and not outcome.rang and peer.numbers is not None:
+            yield Note(f"{peer.site} takes no calls now: over the trunk")
+            prefix = site.bundle.number_plan.outside_prefix or ""
+            number = peer.numbers + away.extension
+            yield Goto(number if number.startswith("+") else prefix + number)
+        elif outcome.word == "no_answer":
+            yield Reject(480, f"{leaving.dialled} did not answer", "no_answer")
+        elif outcome.status in PASSED:
+            yield Reject(outcome.status, f"{peer.site} answered {outcome.status}")
+        else:
+            yield Reject(503, f"the site {peer.site} takes no calls now")
 
     def _leave(self, site: Site, leaving: Leaving, reading: Reading, now: float) -> Plan:
         for text in reading.trail:

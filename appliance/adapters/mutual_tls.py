@@ -71,13 +71,15 @@ class MutualTls:
         self._notify = notify
         self._authorities: dict[str, _Authority] = {}
         self._clients: dict[str, ssl.SSLContext] = {}
+        self._trusts: tuple[Trust, ...] = ()
         self._warned: dict[str, datetime.date] = {}
 
     def trust(self, trusts: Iterable[Trust]) -> None:
         """Believe exactly these from now on; connections that are there go on."""
+        self._trusts = tuple(trusts)
         self.server = None
         self._authorities, self._clients = {}, {}
-        for trust in trusts:
+        for trust in self._trusts:
             try:
                 authority = _Authority(trust)
                 context = authority.context(ssl.PROTOCOL_TLS_CLIENT)
@@ -91,6 +93,10 @@ class MutualTls:
         if self._authorities:
             self._serve()
 
+    def reload(self) -> None:
+        """Show new connections the certificate that is in its file now."""
+        self.trust(self._trusts)
+
     def _serve(self) -> None:
         first, *others = self._authorities.values()
         server = first.context(ssl.PROTOCOL_TLS_SERVER)
@@ -98,8 +104,11 @@ class MutualTls:
         server.options |= ssl.OP_NO_TICKET
         for authority in others:
             authority.add_to(server)
-        load_certificate(server, *self._certificate())
+        certificate, key = self._certificate()
+        load_certificate(server, certificate, key)
         self.server = server
+        own = x509.load_pem_x509_certificate(certificate.read_bytes())
+        self._warn("our own, shown to SBCs and other sites,", own)
 
     def client(self, name: str) -> ssl.SSLContext | None:
         """Return what to connect to a name with; None: it is not trusted."""
@@ -137,12 +146,14 @@ class MutualTls:
 
     def _watch(self, name: str, session: TlsSession) -> None:
         """Tell once a day of a certificate that ends soon."""
-        leaf = x509.load_der_x509_certificate(session.verified_chain()[0])
+        self._warn(f"of {name}", x509.load_der_x509_certificate(session.verified_chain()[0]))
+
+    def _warn(self, whose: str, leaf: x509.Certificate) -> None:
         now = datetime.datetime.now(datetime.UTC)
         ends = leaf.not_valid_after_utc
-        if ends - now < EXPIRES_SOON and self._warned.get(name) != now.date():
-            self._warned[name] = now.date()
-            text = f"the certificate of {name} ends at {ends:%Y-%m-%d %H:%M} UTC; have it renewed"
+        if ends - now < EXPIRES_SOON and self._warned.get(whose) != now.date():
+            self._warned[whose] = now.date()
+            text = f"the certificate {whose} ends at {ends:%Y-%m-%d %H:%M} UTC; have it renewed"
             self._notify(Notice("warning", "trunk.certificate", text))
 
 

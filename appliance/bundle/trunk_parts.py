@@ -96,7 +96,16 @@ class Peer(Part, frozen=True, kw_only=True):
     site: Identifier
     code: Digits
     host: Host
+    """Host name or address; its certificate has to name exactly this (RFC 5922)."""
     port: Port = 5061
+    ca: Text = ""
+    """PEM of the CA that signs its certificate; empty: the system's authorities."""
+    crl: Text = ""
+    """PEM of certificate revocation lists of that CA."""
+    srtp: SrtpPolicy = "required"
+    numbers: Beginning | None = None
+    """Put before an extension there it gives a number of the trunk, for when that site takes no
+    calls itself because its users are on the cloud; null: callers hear that it takes none."""
 
 
 class DialRule(Part, frozen=True, kw_only=True):

@@ -167,6 +167,7 @@ def _shown(invitation: Invitation, target: Target) -> Invitation:
         caller=shown.caller,
         callee=shown.callee,
         headers=shown.headers,
+        max_forwards=min(invitation.max_forwards, shown.hops),
         parts=shown.parts,
         diverted=(),
         early_reliable=True,

@@ -27,6 +27,8 @@ class Shown(msgspec.Struct, frozen=True):
     """To."""
     headers: tuple[tuple[str, str], ...] = ()
     """What else it carries, e.g. P-Asserted-Identity."""
+    hops: int = 70
+    """Max-Forwards at most."""
     parts: tuple[Part, ...] = ()
     """What its body carries beside the description."""
 

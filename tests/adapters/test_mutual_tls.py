@@ -213,6 +213,22 @@ def test_a_certificate_that_ends_soon_is_told_once(loop: str, tmp_path: Path) ->
     run(loop, tmp_path, scenario)
 
 
+@both_loops
+def test_a_renewed_certificate_of_our_own_is_shown_to_new_connections(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        good = world.theirs.leaf("good", SBC)
+        assert await world.call_in(good) == SBC
+        world.ours.leaf("holdfast", "holdfast.example.com", days=3)
+        world.trunk.reload()
+        assert await world.call_in(good) == SBC
+        (told,) = [notice.text for notice in world.notices if "our own" in notice.text]
+        assert "have it renewed" in told
+
+    run(loop, tmp_path, scenario)
+
+
 def test_a_list_of_somebody_else_revokes_nothing_and_is_told(tmp_path: Path) -> None:
     told: list[Notice] = []
     files = Pki(tmp_path, "ours").leaf("holdfast", "holdfast.example.com")

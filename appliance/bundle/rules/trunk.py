@@ -10,7 +10,7 @@ from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.names import extensions, repeated, rows
 from appliance.bundle.shape import is_sound
-from appliance.bundle.trunk_parts import DialRule
+from appliance.bundle.trunk_parts import DialRule, Peer, RouteGroup
 
 OURS = frozenset(
     {
@@ -23,8 +23,9 @@ OURS = frozenset(
 
 
 def trunk_certificates_can_be_read(bundle: Bundle) -> Iterator[Problem]:
-    """Refuse a CA or revocation list of a route group that is not PEM."""
-    for path, group in rows("route_groups", bundle.route_groups):
+    """Refuse a CA or revocation list of a route group or another site that is not PEM."""
+    trusting: list[tuple[str, RouteGroup | Peer]] = [*rows("route_groups", bundle.route_groups)]
+    for path, group in [*trusting, *rows("peers", bundle.peers)]:
         if group.ca and "-----BEGIN CERTIFICATE-----" not in group.ca:
             yield Problem(f"{path}.ca", "not a PEM certificate; paste it with its BEGIN line")
         if group.crl and "-----BEGIN X509 CRL-----" not in group.crl:
