@@ -64,8 +64,8 @@ class ParkingPlaces(Part, frozen=True, kw_only=True):
     @property
     def orbits(self) -> tuple[str, ...]:
         """Every orbit, in order; at most 100, whatever a bundle says that is not checked yet."""
-        if self.first is None:
-            return ()
+        if self.first is None or not (self.first + (self.last or "")).isdigit():
+            return ()  # none, or what stands in for a value that another problem tells of
         low, high = int(self.first), int(self.last or self.first)
         numbers = range(low, min(high, low + MOST_ORBITS - 1) + 1)
         return tuple(f"{number:0{len(self.first)}d}" for number in numbers)
