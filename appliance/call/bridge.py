@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from appliance.call.asked import Asked
 from appliance.call.context import CallContext
+from appliance.call.joining import Joining
 from appliance.call.leg import GONE, SDP, Headers, Leg
 from appliance.call.media import CallMedia, parse_offer
 from appliance.call.relays import CALLEE, CALLER
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_answer
+from appliance.sdp.offer_answer import check_answer, turned, versioned
 from appliance.sdp.session import Session
 from appliance.sip.digit import digit_of
 from appliance.sip.matching import ServerTransaction
@@ -25,6 +28,7 @@ class BridgeOwner(Protocol):
     """The call, as its bridge sees it."""
 
     context: CallContext
+    media: CallMedia
 
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
         """End the call: this leg's phone is gone."""
@@ -122,10 +126,54 @@ class Bridge:
             leg.accept(tx, now, leg.told.encode(), headers)  # a refresh: no news for the other
             return
         offer = parse_offer(request.body)
+        if offer is None and other.line is not None and leg.told is not None:
+            self._offer_first(leg, other, leg.told, tx, headers, now)
+            return
         before = other.told
         body = self._pass_offer(offer, leg, other) if offer is not None else b""
         leg.invited = tx
         other.reinvite(now, body, self._answerer(leg, other, offer, tx, headers, before))
+
+    def _offer_first(
+        self,
+        leg: Leg,
+        other: Leg,
+        told: Session,
+        tx: ServerTransaction,
+        headers: Headers,
+        now: float,
+    ) -> None:
+        """Make the offer that a phone leaves to us, and pass its answer on as an offer (E2).
+
+        So whoever is outside is never asked to make one: many carriers cannot.
+        """
+
+        before = leg.heard
+
+        def acknowledged(answer: bytes, now: float) -> None:
+            try:
+                if leg.told is None or not answer:
+                    raise RemoteError(488, "the ACK brought no answer to our offer")
+                leg.heard = heard = check_answer(leg.told, Session.parse(answer))
+            except RemoteError as error:
+                self._call.lapsed(leg, error.reason, now)
+                return
+            if before is not None and replace(heard, origin=before.origin) == before:
+                return  # a refresh: no news for the other
+            side = self._side(other)
+            passed = lambda: self._pass_offer(heard, leg, other)  # noqa: E731
+            Joining(self._call, other, side, passed, agreed).start(now)
+
+        def agreed(status: int, session: Session | None, now: float) -> None:
+            if status == 200:
+                self._media.connect(self._caller, self._callee)
+            elif status == 408:
+                self._call.lapsed(other, "the phone did not answer a re-INVITE", now)
+
+        media = [turned(line, "sendrecv") if line.port else line for line in told.media]
+        leg.told = versioned(replace(told, media=tuple(media)), told)
+        leg.on_ack = acknowledged
+        leg.accept(tx, now, leg.told.encode(), headers)
 
     def _answerer(
         self,

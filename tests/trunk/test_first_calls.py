@@ -58,6 +58,34 @@ def test_an_sbc_calls_nobody_outside_through_us() -> None:
     assert site.sbc.responses() == [404]
 
 
+def test_a_phone_that_asks_for_an_offer_in_mid_call_is_made_one_by_us() -> None:
+    site = Trunked()
+    invite = site.alice.invite("95125550199")
+    answer = answered(site.alice, invite, site.sbc, site.sbc.expect("INVITE"))
+    site.alice.send(site.alice.within(invite, answer, "INVITE"))
+    offer = site.alice.take()[-1]
+    assert isinstance(offer, Response)
+    assert (offer.status, bool(offer.body)) == (200, True)
+    assert not site.sbc.take()
+    held = sdp(site.alice.host, direction="sendonly", version=2)
+    number = offer.cseq.number
+    site.alice.send(site.alice.within(invite, answer, "ACK", cseq=number, body=held))
+    again = site.sbc.expect("INVITE")
+    assert b"a=sendonly" in again.body
+    body = sdp(site.sbc.host, direction="recvonly", version=2)
+    site.sbc.answer(again, 200, body=body)
+    assert not site.sbc.expect("ACK").body
+    assert site.bench.relays
+    site.alice.send(site.alice.within(invite, answer, "INVITE", cseq=number + 1))
+    site.alice.take()
+    refresh = site.alice.within(invite, answer, "ACK", cseq=number + 1, body=held)
+    site.alice.send(refresh)
+    assert not site.sbc.take(), "a refresh is no news for the carrier"
+    site.alice.send(site.alice.within(invite, answer, "BYE", cseq=number + 2))
+    site.sbc.answer(site.sbc.expect("BYE"), 200)
+    site.bench.quiet()
+
+
 def test_a_late_offer_of_a_phone_is_an_early_one_outside() -> None:
     site = Trunked()
     invite = site.alice.invite("95125550199", b"")
