@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve_until_signal(settings: Settings) -> None:
-    serving = asyncio.create_task(_serve(settings))
+    serving = asyncio.create_task(serve(settings))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
@@ -45,7 +45,8 @@ async def _serve_until_signal(settings: Settings) -> None:
         log.info("stopped")
 
 
-async def _serve(settings: Settings) -> None:
+async def serve(settings: Settings) -> None:
+    """Serve until cancelled; without slapd, or where it is switched off, only wait for that."""
     if settings.ldap == "off" or program("slapd") is None:
         why = "`ldap` is off" if settings.ldap == "off" else "slapd is not installed"
         log.info("no directory over LDAP: %s", why)

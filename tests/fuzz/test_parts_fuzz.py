@@ -6,6 +6,7 @@ Each reader may refuse with its own error; anything else is a finding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ import pytest
 from appliance.bundle import Policies, decode
 from appliance.errors import HoldfastError
 from appliance.ipc import Frames, Message, encode
+from appliance.phonebook import ldap_message
+from appliance.phonebook.ber import Malformed, whole, written
 from appliance.rtp import rtcp
 from appliance.rtp.packet import RtpPacket, is_rtcp, is_rtp
 from appliance.rtp.quality import SessionQuality
@@ -22,8 +25,14 @@ from appliance.sdp.session import Origin, Session
 from tests.fuzz.mutation import hostile
 from tests.phones import sdp, site_bundle
 from tests.rtp.reports import block, bye, receiver_report, sender_report, voip_metrics
+from tests.system.ldap import search
 
 SESSION = SessionQuality()
+BIND = b"\x02\x01\x03" + written(4, b"cn=phones") + written(0x80, b"abc")
+SORTED = written(
+    0xA0, written(0x30, written(4, ldap_message.SORT) + b"\x04\x08\x30\x06\x30\x04\x04\x02cn")
+)
+"""Controls of a search that is to be sorted."""
 KEY = "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32"
 
 
@@ -56,6 +65,16 @@ def read_frames(data: bytes) -> None:
     Frames().feed(data)
 
 
+def read_ldap(data: bytes) -> None:
+    """Read what a phone says over LDAP, and what slapd answers, as the door does."""
+    with suppress(Malformed):
+        size = whole(data)
+        if size is not None:
+            ldap_message.parse(data[:size])
+    with suppress(Malformed):
+        ldap_message.bind_result(data)
+
+
 READERS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
     "sdp": (
         read_sdp,
@@ -72,6 +91,15 @@ READERS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
             sender_report(1, packets=50, about=block(2, 0.1, 5, 70, 80, 9, 1.5)) + bye(1),
             receiver_report(1, highest=70, lost=3) + voip_metrics(1, discard=0.1),
             RtpPacket(0, 64, 160, 1, bytes(160)).encode(),
+        ],
+    ),
+    "ldap": (
+        read_ldap,
+        [
+            written(0x30, b"\x02\x01\x01" + written(0x60, BIND)),
+            written(0x30, b"\x02\x01\x02" + search("dc=site", "ana") + SORTED),
+            written(0x30, b"\x02\x01\x03\x77\x18\x80\x16" + ldap_message.START_TLS),
+            ldap_message.answer(4, 0x61, 49, "wrong"),
         ],
     ),
     "frames": (
