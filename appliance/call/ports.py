@@ -17,6 +17,11 @@ class PortPool:
     def __len__(self) -> int:
         return len(self._taken)
 
+    @property
+    def free(self) -> int:
+        """Return how many ports are left."""
+        return len(self._free)
+
     def take(self) -> int | None:
         """Return the port that has been free longest, or None when all are in use."""
         if not self._free:

@@ -15,7 +15,8 @@ def add_parser(subparsers: Any) -> None:
     """Add `emergency` and its own commands."""
     about = "show and try what calls for help do; no call is made"
     family = new_parser(subparsers, "emergency", about)
-    commands = family.add_subparsers(dest="emergency_command", metavar="COMMAND", required=True)
+    commands = family.add_subparsers(dest="emergency_command", metavar="COMMAND")
+    family.set_defaults(run=_show, json=False)
     about = "show numbers, ways out, the safety team and who is called back; exit status 1 if "
     shower = new_parser(commands, "show", about + "no SBC is well or nobody would be alerted")
     shower.set_defaults(run=_show)

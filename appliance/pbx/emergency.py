@@ -24,6 +24,7 @@ from appliance.errors import RemoteError
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.directory import Directory
 from appliance.pbx.location import Location
+from appliance.pbx.room import end_youngest
 from appliance.sip.flow import Flow, host_port
 from appliance.sip.matching import ServerTransaction
 from appliance.sip.message import Request
@@ -33,6 +34,8 @@ from appliance.sip.uri import SipUri
 STRANGERS_LIMIT = 100
 """Calls for help at a time by phones that proved nothing: a flood of them would deafen the services
 that real ones need. It counts nobody who is registered or shows credentials."""
+PORTS = 4
+"""RTP ports that a call for help may need: audio for two legs, and for the team's phones."""
 STRANGER = "sip:unknown@"
 """How the addresses of callers begin who proved nothing."""
 _SEPARATORS = str.maketrans("", "", "-.()")
@@ -49,6 +52,10 @@ class HelpPlans(Protocol):
 
     def callback(self, number: str, now: float) -> Plan | None:
         """Return the plan of a call to a number on which somebody is called back, if any is."""
+        ...
+
+    def over(self, call_id: str, gave_up: bool, now: float) -> None:
+        """Learn that a call is over, and whether its caller hung up before anybody answered."""
         ...
 
 
@@ -179,10 +186,20 @@ class HelpDesk:
         tx = context.transactions.receive_request(request, flow, now)
         if tx is None:
             return
+        ended = end_youngest(self._calls.values(), now) if context.ports.free < PORTS else ""
         call = self._begin(tx, flow, party_of(caller, context.domain), number.digits, name, now)
+        if ended:
+            call.draft.step(f"no audio port was free: the call of {ended} was ended to make room")
         if call.caller.srtp == "required":
             call.caller.srtp = "preferred"  # better overheard than not heard
         call.start(self._plans.plan(caller, number, now), now)
+
+    def over(self, call: Call) -> None:
+        """Learn that a call is over, whatever it was."""
+        record = call.draft.record
+        if record.emergency is not None:
+            gave_up = record.answered is None and record.ended_by == "caller"
+            self._plans.over(call.id, gave_up, self._context.timers.now)
 
     def _strangers(self) -> int:
         """Count the calls for help that are up whose callers proved nothing."""

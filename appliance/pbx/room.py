@@ -1,6 +1,8 @@
-"""Makes room on a line that is full: a call for help comes before all others (E6)."""
+"""Makes room where everything is in use: a call for help comes before all others (E6)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from appliance.call.call import Call, CallState
 from appliance.call.leg import Leg
@@ -10,19 +12,20 @@ REASON = "ended to make room for an emergency call"
 
 
 def make_room(lines: Lines, line: str, now: float) -> str:
-    """End the youngest call on a line that is not for help, one that only rings first.
+    """End a call on a line; see `end_youngest`."""
+    owners = [leg.owner for leg in lines.on(line) if isinstance(leg, Leg)]
+    return end_youngest([owner for owner in owners if isinstance(owner, Call)], now)
+
+
+def end_youngest(calls: Iterable[Call], now: float) -> str:
+    """End the last of these calls that is not for help, one that only rings before all others.
 
     Returns whose it was; empty: there is none. Its record says why.
     """
-    found: dict[str, Call] = {}
-    for leg in lines.on(line):
-        call = leg.owner if isinstance(leg, Leg) else None
-        if isinstance(call, Call) and _may_go(call):
-            found[call.id] = call
-    calls = sorted(found.values(), key=lambda call: call.state is CallState.RINGING)
-    if not calls:
+    found = sorted(filter(_may_go, calls), key=lambda call: call.state is CallState.RINGING)
+    if not found:
         return ""
-    call = calls[-1]
+    call = found[-1]
     record = call.draft.record
     call.end("system", REASON, now, 503)
     return f"{record.caller} to {record.callee}"

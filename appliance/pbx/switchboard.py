@@ -448,6 +448,8 @@ class Switchboard:
             self._forget_caller(call, call.caller.invite.flow)
         if finished:
             self.calls.pop(call.id, None)
+            if self._help_desk is not None:
+                self._help_desk.over(call)
 
     def _forget_caller(self, call: Call, flow: Flow) -> None:
         calls = self._callers.get(flow)

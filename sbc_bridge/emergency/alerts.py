@@ -23,7 +23,7 @@ class Alerts:
         self._count = 0
 
     def add(self, kind: str, incident: Incident, now: float) -> None:
-        """Note that somebody `called` for help, or that such a call `failed`."""
+        """Note that somebody `called` for help, `gave_up`, or that such a call `failed`."""
         caller, location = incident.caller, incident.location
         self._count += 1
         self._rows.append(

@@ -95,6 +95,8 @@ class Help:
         self._phones = phones
         self._outside = outside
         self._alerts = alerts
+        self._incidents: dict[str, Incident] = {}
+        """Of the calls that are up."""
         self._wall = wall
         self._emit = emit
         self._users = {user.extension: user for user in bundle.users}
@@ -118,6 +120,8 @@ class Help:
             yield Note("a test number: nobody is alerted")
         else:
             self._alerts.add("called", incident, now)
+            if caller.contact:
+                self._incidents[caller.call_id] = incident
             yield Note(self.team.alert(incident, now))
         status = yield from self._try(self._shows(incident, identity, now), now)
         if not number.test:
@@ -209,6 +213,14 @@ class Help:
         if team:
             yield Ring(team, TEAM_RING_TIME, each=True)
         yield Reject(503, reason, "failed")
+
+    def over(self, call_id: str, gave_up: bool, now: float) -> None:
+        """Tell the team of a caller who hung up before anybody answered: it may need help all the
+        more."""
+        incident = self._incidents.pop(call_id, None)
+        if incident is not None and gave_up:
+            self._alerts.add("gave_up", incident, now)
+            self.team.follow_up(incident, "the caller hung up before anybody answered", now)
 
     # -- back ---------------------------------------------------------------------------------
 

@@ -13,8 +13,12 @@ from tests.fake_core import EMERGENCY
 def test_show_tells_the_ways_the_team_and_who_is_called_back(
     appliance: Appliance, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert appliance.run("emergency") == 0
+    short = capsys.readouterr().out
     assert appliance.run("emergency", "show") == 0
-    lines = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr().out
+    assert shown == short
+    lines = shown.splitlines()
     assert lines[0] == "numbers  911, 933"
     assert lines[1] == "ways out  pstn/sbc1:5061 (full), then pstn/sbc2:5061 (not well)"
     assert lines[2] == "safety team  Bo (1002)"

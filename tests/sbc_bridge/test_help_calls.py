@@ -238,6 +238,20 @@ def test_933_alerts_nobody_and_takes_no_number() -> None:
     assert not [a for a in site.bench.others if isinstance(a, SaveCallback)]
 
 
+def test_where_no_audio_port_is_left_another_call_makes_room() -> None:
+    site = Site()
+    ports = site.bench.core.switchboard._ports
+    site.phones["1003"].invite("1002")
+    kept = [ports.take() for _ in range(ports.free - 1)]
+    site.help()
+    steps = site.bench.core.switchboard.calls
+    told = [step for call in steps.values() for step in call.draft.record.steps]
+    assert "no audio port was free: the call of 1003 to 1002 was ended to make room" in told
+    assert site.sbc.expect("INVITE")
+    for port in kept:
+        ports.release(port or 0)
+
+
 # -- what is shown ---------------------------------------------------------------------------
 
 

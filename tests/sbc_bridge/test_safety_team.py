@@ -195,3 +195,24 @@ def test_a_webhook_may_fetch_every_alert() -> None:
     assert [row["kind"] for row in told["alerts"]] == ["failed"]
     told, _ = ask("emergency.alerts", again | {"process": "another"}, site.bench.now)
     assert len(told["alerts"]) == 2
+
+
+def test_a_caller_who_gives_up_is_told_of() -> None:
+    site = Site(safety_team=("u1002",))
+    invite = site.help()
+    alerted(site)
+    site.sbc.answer(site.sbc.expect("INVITE"), 180)
+    site.phones["1001"].send(site.phones["1001"].cancel(invite))
+    site.bench.advance(3)
+    (text,) = [one for one in site.phones["1002"].requests() if one.method == "MESSAGE"][:1]
+    assert text.body.decode().endswith(
+        "Hall, 1 Main St: the caller hung up before anybody answered"
+    )
+
+
+def test_a_caller_who_was_answered_is_no_such_news() -> None:
+    site = Site(safety_team=("u1002",))
+    site.talk()
+    alerted(site)
+    site.bench.advance(3)
+    assert not [one for one in site.phones["1002"].requests() if one.method == "MESSAGE"]
