@@ -49,8 +49,8 @@ class InDialog(Protocol):
 class Exchange(Protocol):
     """Knows the site, for calls that go on to somebody else; `pbx.exchange.Exchange` fulfils it."""
 
-    def plan(self, extension: str, dialled: str, now: float) -> Plan:
-        """Return the plan of what a user's phone has asked for: by that user's rights."""
+    def plan(self, extension: str, dialled: str, now: float, at: Flow | None = None) -> Plan:
+        """Return the plan of what a user's phone, on flow `at`, has asked for: by its rights."""
         ...
 
     def party(self, extension: str) -> Party:

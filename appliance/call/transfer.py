@@ -52,7 +52,9 @@ class Transfer(Handover):
             self._timer = self.context.timers.arm(now + PAUSE, later)
             return
         exchange = self.context.exchange
-        self._look(exchange.plan(self.leaves.extension, to.dialled, now), to.dialled, now)
+        leaves = self.leaves
+        plan = exchange.plan(leaves.extension, to.dialled, now, leaves.flow)
+        self._look(plan, to.dialled, now)
 
     def _look(self, plan: Plan, dialled: str, now: float) -> None:
         """Let the party that stays hear music while a plan is performed for it."""

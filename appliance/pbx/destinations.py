@@ -81,10 +81,18 @@ class Destinations:
         self._wall = wall
         self._help = help
 
-    def plan(self, caller: User, dialled: str, flow: Flow | None, now: float) -> Plan:
+    def plan(
+        self,
+        caller: User,
+        dialled: str,
+        flow: Flow | None,
+        now: float,
+        at: Flow | None = None,
+    ) -> Plan:
         """Return the plan of a call; the phone on the caller's own `flow` is not rung.
 
-        Without a flow nobody dials: somebody is handed on, by the caller's rights.
+        Without a flow nobody dials: somebody is handed on, by the caller's rights, from a phone
+        that is `at` some place, which a call for help tells.
         """
 
         def resolve(dialled: str, now: float, way: tuple[Diverted, ...]) -> Plan:
@@ -92,7 +100,7 @@ class Destinations:
             if isinstance(destination, ToFeature):
                 return rejected(Reject(404, f"{dialled[:40]} is a code, and nobody's extension"))
             if not way:
-                return self._one(caller, caller, destination, flow, now, dialled)
+                return self._one(caller, caller, destination, flow, now, dialled, at)
             if isinstance(destination, Emergency):
                 return rejected(Reject(403, "no call is forwarded to an emergency number"))
             payer = self._users.get(way[-1].extension, caller)
@@ -127,6 +135,7 @@ class Destinations:
         flow: Flow | None,
         now: float,
         dialled: str,
+        at: Flow | None = None,
     ) -> Plan:
         """Return the plan of one destination; `payer` is who must be allowed to call it."""
         if isinstance(destination, ToUser):
@@ -147,7 +156,7 @@ class Destinations:
             raise AssertionError("a code leads nowhere else")
         if self._help is None:
             return rejected(Reject(503, f"nobody here calls {destination.number.digits}"))
-        return self._help.plan(_led(caller, flow, now), destination.number, now)
+        return self._help.plan(_led(caller, flow or at, now), destination.number, now)
 
     def callback(self, number: str, now: float) -> Plan | None:
         """Return the plan of a call from outside on which somebody is called back, if any is."""

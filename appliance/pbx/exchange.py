@@ -6,6 +6,7 @@ from appliance.call.party import Party
 from appliance.call.steps import Plan, Reject
 from appliance.pbx.destinations import Destinations, rejected
 from appliance.pbx.directory import Directory
+from appliance.sip.flow import Flow
 
 
 class Exchange:
@@ -16,12 +17,12 @@ class Exchange:
         self._destinations = destinations
         self._domain = domain
 
-    def plan(self, extension: str, dialled: str, now: float) -> Plan:
+    def plan(self, extension: str, dialled: str, now: float, at: Flow | None = None) -> Plan:
         """Return the plan of what a user's phone has asked for: by that user's rights."""
         user = self._directory.by_extension(extension)
         if user is None:
             return rejected(Reject(403, f"{extension} is no user of this site any more"))
-        return self._destinations.plan(user, dialled, None, now)
+        return self._destinations.plan(user, dialled, None, now, at)
 
     def party(self, extension: str) -> Party:
         """Return how a user is shown to others."""

@@ -10,6 +10,8 @@ from tests.call.test_security import SHA1_80, line, secure
 from tests.call.trio import agree
 from tests.phones import Phone, sdp
 from tests.trunk.outside import SbcPeer, Trunked, answered, trunk_bundle
+from tests.trunk.test_emergency import ELIN
+from tests.trunk.test_emergency import bundle as emergency_bundle
 from tests.trunk.test_rights import NEAR, with_user
 
 
@@ -150,3 +152,28 @@ def test_srtp_inside_and_rtp_outside_are_bridged() -> None:
     assert relay.b is not None
     sides = {bool(relay.a.receives), bool(relay.b.receives)}
     assert sides == {True, False}
+
+
+def test_a_party_is_handed_on_to_help_and_the_place_is_told() -> None:
+    site = Trunked(with_user(emergency_bundle(), "1001", class_of_service="internal"))
+    request = talking(site, [("Refer-To", "<sip:911@example.com>")])
+    assert refer(site.alice, request) == ["202", "100"]
+    out = site.sbc.expect("INVITE")
+    assert out.first("Priority") == "emergency"
+    assert out.from_.uri.user == ELIN  # type: ignore[union-attr]
+    site.sbc.answer(out, 200, tag="help", body=sdp(site.sbc.host))
+    site.sbc.expect("ACK")
+    agree(site.bob, site.bob.expect("INVITE"))
+    (call,) = site.bench.core.switchboard.calls.values()
+    assert call.talks
+
+
+def test_help_that_cannot_be_reached_leaves_the_two_together() -> None:
+    site = Trunked(emergency_bundle())
+    request = talking(site, [("Refer-To", "<sip:911@example.com>")])
+    refer(site.alice, request)
+    out = site.sbc.expect("INVITE")
+    site.sbc.answer(out, 503, tag="help")
+    site.bench.advance(120)
+    (call,) = site.bench.core.switchboard.calls.values()
+    assert {leg.extension for leg in call.joined} == {"1001", "1002"}
