@@ -27,7 +27,7 @@ class Pickups:
                 self._near.setdefault(extension, set()).update(members)
 
     def may_take(self, extension: str, other: str) -> bool:
-        """Tell whether a user may take a call that rings, or is talked on, at another's phone."""
+        """Tell whether a user may take a call that rings at another's phone."""
         if extension == other:
             return True
         return other in self._near.get(extension, ()) or (self._anybody and other in self._users)

@@ -60,10 +60,10 @@ class Takeovers:
 
         def act() -> Caller:
             call, leg = self._find(context, replaces)
-            outside = party.line is not None or leg.line is not None
-            if outside or not self._may_take(party.extension, leg.extension):
+            rings = isinstance(leg, Branch) and leg.alive
+            if not self._allowed(party, leg, rings):
                 raise RemoteError(603, f"{party.extension} has no part in that call")
-            if isinstance(leg, Branch) and leg.alive:
+            if rings:
                 return newcomer.take(call, tx, tx.flow, party, now)
             if leg.dialog is None or leg.dialog.state is not DialogState.CONFIRMED:
                 raise RemoteError(481, "only the phone that rings can be replaced")
@@ -122,6 +122,16 @@ class Takeovers:
         for tx, comes in list(self._coming.items()):
             if comes.flow in (flow, flow.gone):
                 self.cancel(tx, now)
+
+    def _allowed(self, party: Party, leg: Leg, rings: bool) -> bool:
+        """Tell whether a party may take a leg's place: who talks is replaced by its own user only.
+
+        Colleagues may pick up what rings; nobody may take a conversation from them.
+        """
+        if party.line is not None or leg.line is not None:
+            return False
+        mine = party.extension == leg.extension
+        return mine or (rings and self._may_take(party.extension, leg.extension))
 
     def _find(self, context: CallContext, replaces: Replaces) -> tuple[Call, Leg]:
         """Return the call and the leg of a dialog, which is named as its phone knows it."""

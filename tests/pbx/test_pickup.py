@@ -158,3 +158,13 @@ def test_a_phone_that_has_gone_takes_nothing() -> None:
     answers = [m for m in ringing.near.take() if isinstance(m, Response)]
     assert answers[-1].status == 200
     assert ringing.near.within(invite, answers[-1], "BYE")
+
+
+def test_a_colleague_takes_nobodys_conversation() -> None:
+    ringing = Ringing("site")
+    named = replaces(ringing.incoming.call_id, ringing.incoming.from_.tag or "", "early")
+    ringing.callee.answer(ringing.incoming, 200, tag="early", body=sdp(ringing.callee.host))
+    ringing.callee.expect("ACK")
+    ringing.take(ringing.near, "1002", named)
+    assert ringing.near.responses() == [100, 603]
+    assert ringing.callee.take() == []
