@@ -17,7 +17,7 @@ BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-mod
 IMAGE_PACKAGES := dosfstools dpkg-dev e2fsprogs fdisk grub-efi-amd64-bin grub-pc-bin mmdebstrap mtools \
 	qemu-system-x86 qemu-utils squashfs-tools ovmf
 
-.PHONY: help setup demo run test check format bench soak fuzz deb image image-test sounds clean
+.PHONY: help setup demo run test check format bench soak fuzz deb image image-test screenshots sounds clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,9 @@ image-test: setup ## boot the image, install package and wheel in clean roots: m
 
 sounds: setup ## make the prompts and the music anew from their texts (needs espeak-ng)
 	@$(BIN)/python -m appliance.sounds.make
+
+screenshots: setup ## pictures of every web page into docs/screenshots (needs chromium)
+	@$(BIN)/python -m tests.web.shots docs/screenshots
 
 clean: ## remove what make made
 	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

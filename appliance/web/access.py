@@ -72,6 +72,8 @@ ACCESS: dict[str, Access] = {
     "POST /survivability/test": WORK,
     "POST /survivability/test/end": WORK,
     "GET /phones": PAGE,
+    "GET /readiness": PAGE,
+    "GET /emergency": PAGE,
     "GET /calls": PAGE,
     "GET /records": PAGE,
     "GET /records.csv": PAGE,

@@ -18,6 +18,7 @@ from appliance.web.door_pages import DoorPages
 from appliance.web.emergency import EmergencyApi
 from appliance.web.events import Events
 from appliance.web.gate import Gate
+from appliance.web.help_pages import HelpPages
 from appliance.web.live import Live
 from appliance.web.metrics import Metrics
 from appliance.web.page import Pages
@@ -78,6 +79,7 @@ def open_rooms(
         Metrics(live),
         DoorPages(pages, gate),
         SitePages(pages, desk),
+        HelpPages(pages, desk),
         RecordPages(pages, desk),
         SystemPages(pages, desk),
     )

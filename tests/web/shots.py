@@ -25,6 +25,8 @@ PAGES = {
     "dashboard": "/",
     "survivability": "/survivability",
     "phones": "/phones",
+    "readiness": "/readiness",
+    "emergency": "/emergency?from=1001",
     "calls": "/calls",
     "records": "/records",
     "record": "/records/r3",
@@ -36,11 +38,11 @@ PAGES = {
     "logs": "/system/logs",
     "audit": "/system/audit",
 }
+PICTURE: dict[str, Any] = {"type": "jpeg", "quality": 75}
 VIEWS: dict[str, dict[str, Any]] = {
     "wide": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "small": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
-    "small-dark": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
 }
 
 
@@ -132,14 +134,14 @@ async def take(house: House, folder: Path) -> None:
             context = await browser.new_context(ignore_https_errors=True, **options)
             page = await context.new_page()
             await page.goto(f"{house.url}/login")
-            await page.screenshot(path=folder / f"login-{view}.png")
+            await page.screenshot(path=folder / f"login-{view}.jpg", **PICTURE)
             await page.get_by_label("Name").fill("admin")
             await page.get_by_label("Password").fill(PASSWORD)
             await page.get_by_role("button", name="Log in").click()
             for name, path in PAGES.items():
                 await page.goto(house.url + path, wait_until="load")
                 await page.wait_for_timeout(400)
-                await page.screenshot(path=folder / f"{name}-{view}.png", full_page=True)
+                await page.screenshot(path=folder / f"{name}-{view}.jpg", **PICTURE)
             await context.close()
         await browser.close()
 
