@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from appliance.bundle import Bundle
 from appliance.call.actions import Action, Relay, Send
@@ -33,7 +32,7 @@ from appliance.pbx.room import make_room
 from appliance.pbx.site import Site
 from appliance.pbx.survival import Survival, restored_state
 from appliance.pbx.switchboard import Switchboard
-from appliance.pbx.testing import scope_of
+from appliance.pbx.testing import AskedTest, scope_of
 from appliance.pbx.zones import Zones
 from appliance.ports import Restored
 from appliance.settings import Settings
@@ -55,25 +54,6 @@ from sdg.group import Groups
 from sdg.turns import Turns
 
 Answer = tuple[Any, list[Action]]
-
-
-class AskedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Arguments of `phones.page`."""
-
-    offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    search: str = ""
-    state: Literal["", "registered", "missing"] = ""
-
-
-class AskedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Arguments of `test.begin`."""
-
-    seconds: float
-    who: list[str] = []
-    """Extensions, ids or MACs of phones, extensions of groups; empty: the whole site."""
-    by: str = ""
-    """Who asks, for the history."""
 
 
 class Core:
@@ -336,11 +316,16 @@ class Core:
         return overview.phones(self.switchboard, now)
 
     def _phone_page(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        asked = msgspec.convert(arguments, AskedPage)
+        asked = msgspec.convert(arguments, overview.AskedPage)
         return overview.phone_page(self.switchboard, now, **msgspec.structs.asdict(asked))
 
     def _readiness(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
         return overview.readiness_of(self.switchboard, self._wall(now))
+
+    def _readiness_part(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        asked = msgspec.convert(arguments, overview.AskedPage)
+        wall = self._wall(now)
+        return overview.readiness_part(self.switchboard, wall, asked.offset, asked.limit)
 
     def _calls(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
         return overview.calls(self.switchboard)
@@ -407,6 +392,7 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "phones.page": Core._phone_page,
     "calls": Core._calls,
     "readiness": Core._readiness,
+    "readiness.part": Core._readiness_part,
     "forwardings": Core._forwardings,
     "forwardings.reset": Core._reset_forwarding,
     "trunk": Core._trunk,

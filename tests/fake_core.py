@@ -261,8 +261,8 @@ class FakeCore:
             return TRUNK
         if name == "forwardings":
             return [FORWARDING]
-        if name == "readiness":
-            return READINESS
+        if name == "readiness.part":
+            return {"lines": READINESS, "next": None}
         if name == "phones.page":
             return self.page
         if name == "test.begin":

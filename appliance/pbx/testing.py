@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from appliance.bundle import Bundle
 from appliance.errors import LocalError
 from appliance.pbx.directory import Directory
@@ -13,6 +15,16 @@ WORDS_LIMIT = 500
 """Phones and groups named one by one; whoever wants more tests the site."""
 SHOWN = 5
 """Names in the words of a scope."""
+
+
+class AskedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of `test.begin`."""
+
+    seconds: float
+    who: list[str] = []
+    """Extensions, ids or MACs of phones, extensions of groups; empty: the whole site."""
+    by: str = ""
+    """Who asks, for the history."""
 
 
 class Scope(NamedTuple):

@@ -14,6 +14,7 @@ from appliance.errors import LocalError, Unavailable
 from appliance.ports import Commands
 from appliance.web.answers import as_json, number
 from appliance.web.gate import CHANGE, Change
+from appliance.web.readiness import whole_readiness
 
 log = logging.getLogger("holdfast.web")
 
@@ -93,7 +94,7 @@ class Api:
 
     async def get_readiness(self, request: web.Request) -> web.Response:
         """Tell of each phone whether it would work if the cloud went now."""
-        return as_json(await self._ask("readiness"))
+        return as_json(await whole_readiness(self._ask))
 
     async def get_calls(self, request: web.Request) -> web.Response:
         """List calls that are being made or talked on now."""

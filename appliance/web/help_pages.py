@@ -12,6 +12,7 @@ from appliance.errors import LocalError
 from appliance.web.answers import number
 from appliance.web.emergency import LONGEST
 from appliance.web.page import Pages
+from appliance.web.readiness import whole_readiness
 from appliance.web.site_pages import Desk
 
 READY_SHOWN = 100
@@ -93,7 +94,7 @@ class HelpPages:
 
     async def _readiness(self) -> list[dict[str, Any]]:
         if time.monotonic() - self._asked > FRESH:
-            lines = await self._desk.ask("readiness")
+            lines = await whole_readiness(self._desk.ask)
             order = list(VERDICTS)
             self._lines = sorted(lines, key=lambda line: order.index(line["verdict"]))
             self._asked = time.monotonic()

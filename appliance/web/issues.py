@@ -36,8 +36,16 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     """Page on which to do it."""
 
 
-def find_issues(status: dict[str, Any] | None, machine: Machine, now: float) -> list[Issue]:
-    """Return what is wrong, the worst first; `status` is the API's, None while core is away."""
+def find_issues(
+    status: dict[str, Any] | None,
+    machine: Machine,
+    now: float,
+    emergency: dict[str, Any] | None = None,
+) -> list[Issue]:
+    """Return what is wrong, the worst first.
+
+    `status` and `emergency` are the API's; None while core is away or does not know.
+    """
     found = [*_of_machine(machine, now)]
     if status is None:
         found.append(
@@ -52,6 +60,8 @@ def find_issues(status: dict[str, Any] | None, machine: Machine, now: float) -> 
         )
     else:
         found += _of_site(status, now)
+        if emergency is not None and status.get("bundle"):
+            found += _of_emergency(emergency, status["mode"])
     order = {"alarm": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda issue: order[issue.severity])
 
@@ -203,6 +213,39 @@ def _of_phones(status: dict[str, Any]) -> Iterator[Issue]:
             detail="",
             cure="See who is missing, and whether those phones know this appliance as a server.",
             link="/phones?state=missing",
+        )
+
+
+def _of_emergency(emergency: dict[str, Any], mode: str) -> Iterator[Issue]:
+    numbers = ", ".join(emergency["numbers"][:3])
+    ways = emergency["ways"]
+    if not ways:
+        yield Issue(
+            id="emergency.none",
+            severity="warning",
+            title=f"In an outage no call for help could leave the site ({numbers})",
+            detail="There is no SBC to the outside; only the safety team on the site is told.",
+            cure="Name a route group with an SBC in the configuration.",
+            link="/emergency",
+        )
+    elif not any(way["well"] for way in ways):
+        yield Issue(
+            id="emergency.down",
+            severity="alarm",
+            title=f"No call for help could leave the site now ({numbers})",
+            detail=f"None of {len(ways)} SBCs answers.",
+            cure="Check the SBCs and the way to them; a cell phone is the way out until then.",
+            link="/emergency",
+        )
+    served = mode in ("survivability", "recovering")
+    if served and not any(one["phones"] for one in emergency["safety_team"]):
+        yield Issue(
+            id="emergency.team",
+            severity="warning",
+            title="Nobody of the safety team has a phone here now",
+            detail="A call for help would be told to nobody on the site.",
+            cure="Name a safety group in the configuration, and see that its phones are ready.",
+            link="/emergency",
         )
 
 

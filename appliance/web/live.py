@@ -43,6 +43,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds."""
     status: dict[str, Any] | None
     """As the API tells it; None while core is away."""
+    emergency: dict[str, Any] | None = None
+    """Ways out for calls for help, as the API tells them; None while they are not known."""
     failure: str
     """Why core is away."""
     machine: Machine
@@ -132,11 +134,26 @@ class Live:
             failure = str(error)
         except TimeoutError:
             failure = "the signalling process does not answer in time"
+        emergency = await self._ask_emergency() if status is not None else None
         machine = await self._read_machine()
         plain = None if status is None else msgspec.to_builtins(status)
         now = self._wall()
-        issues = find_issues(plain, machine, now)
-        return View(at=now, status=plain, failure=failure, machine=machine, issues=issues)
+        return View(
+            at=now,
+            status=plain,
+            emergency=emergency,
+            failure=failure,
+            machine=machine,
+            issues=find_issues(plain, machine, now, emergency),
+        )
+
+    async def _ask_emergency(self) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                told: dict[str, Any] = await self._core.call("emergency")
+        except (Unavailable, LocalError, TimeoutError):
+            return None  # There is no bundle yet; that is an issue of its own.
+        return told
 
     async def _read_machine(self) -> Machine:
         if self._machine is None or time.monotonic() - self._machine_read > MACHINE_FRESH:

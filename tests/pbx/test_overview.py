@@ -54,6 +54,18 @@ def test_a_page_that_makes_no_sense_is_refused(asked: dict[str, Any]) -> None:
         page(office(), **asked)
 
 
+def test_readiness_in_parts_is_readiness() -> None:
+    bench = office()
+    whole, _ = bench.core.command("readiness", {}, bench.now)
+    lines, offset = [], 0
+    while offset is not None:
+        asked = {"offset": offset, "limit": 2}
+        part, _ = bench.core.command("readiness.part", asked, bench.now)
+        lines += part["lines"]
+        offset = part["next"]
+    assert (lines, len(lines)) == (whole, 5)
+
+
 def test_without_a_bundle_there_is_nobody() -> None:
     bench = Bench()
     bench.core.switchboard.site = None

@@ -102,6 +102,28 @@ def test_what_is_wrong_with_the_box(change: dict[str, Any], issue: str, severity
     assert found(WELL, msgspec.structs.replace(SOUND, **change)) == {issue: severity}
 
 
+@pytest.mark.parametrize(
+    ("mode", "ways", "phones", "expected"),
+    [
+        ("standby", [], 1, {"emergency.none": "warning"}),
+        ("standby", [False, False], 1, {"emergency.down": "alarm"}),
+        ("standby", [False, True], 0, {}),
+        ("recovering", [True], 0, {"emergency.team": "warning", "mode": "info"}),
+    ],
+)
+def test_whether_a_call_for_help_could_leave(
+    mode: str, ways: list[bool], phones: int, expected: dict[str, str]
+) -> None:
+    told = {
+        "numbers": ["911"],
+        "ways": [{"sbc": "a", "well": well, "full": False} for well in ways],
+        "safety_team": [{"extension": "1002", "name": "Bo", "phones": phones}],
+    }
+    full = {"registered": 2, "expected": 2}
+    issues = find_issues(WELL | {"mode": mode, "phones": full}, SOUND, NOW, told)
+    assert {issue.id: issue.severity for issue in issues} == expected
+
+
 def test_a_core_that_is_away_is_the_worst_there_is() -> None:
     assert found(None) == {"core.away": "alarm"}
     assert worst(find_issues(None, SOUND, NOW)) == "alarm"

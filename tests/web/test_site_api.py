@@ -149,7 +149,7 @@ def test_twenty_who_listen_cost_core_what_one_costs(tmp_path: Path) -> None:
     async def script(house: House) -> None:
         for _ in range(20):
             await house.rooms.live.view()
-        assert [name for name, _ in house.core.asked] == ["status"]
+        assert [name for name, _ in house.core.asked] == ["status", "emergency"]
 
     run(tmp_path, script)
 
