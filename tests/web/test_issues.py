@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ import pytest
 from appliance.adapters.tls import ensure_certificate
 from appliance.settings import Settings
 from appliance.web.issues import DAY, STALE, find_issues, worst
-from appliance.web.machine import Certificate, Machine, read_certificate, read_machine
+from appliance.web.machine import (
+    Certificate,
+    Machine,
+    clock_synchronised,
+    read_certificate,
+    read_machine,
+)
 from tests.fake_core import STATUS
 
 NOW = 1_800_000_000.0
@@ -148,6 +155,17 @@ def test_the_machine_and_its_certificates_are_read(tmp_path: Path) -> None:
     assert web.failure == "No such file or directory"
     assert machine.disk_size > machine.disk_free > 0
     assert machine.memory_size > 0
+
+
+def test_where_the_kernel_may_not_be_asked_the_note_of_the_time_client_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = type("Library", (), {"adjtimex": staticmethod(lambda timex: -1)})
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: refusing)
+    note = tmp_path / "synchronized"
+    assert clock_synchronised(note) is None
+    note.touch()
+    assert clock_synchronised(note) is True
 
 
 def test_what_is_no_certificate_is_said(tmp_path: Path) -> None:
