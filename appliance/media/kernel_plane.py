@@ -108,15 +108,18 @@ class KernelPlane:
             if self._reach.refresh():
                 self.relays.reconsider()
         self._look_for_table()
-        if self.relays.flows and (now - self._counted_at >= COUNT_EVERY or self._is_unproven):
+        if self.relays.flows and (now - self._counted_at >= COUNT_EVERY or self._is_urgent):
             self._counted_at = now
             self.count()
 
     @property
-    def _is_unproven(self) -> bool:
-        """Tell whether nobody has seen yet that packets leave, and looking costs little."""
+    def _is_urgent(self) -> bool:
+        """Tell whether somebody may not be heard: packets did not leave, or nobody has seen it yet.
+
+        The latter only while looking costs little.
+        """
         unproven = set(self.relays.slots.values()) - self._passage.proven
-        return bool(unproven) and self.relays.flows <= FEW_FLOWS
+        return bool(self._passage.suspected or (unproven and self.relays.flows <= FEW_FLOWS))
 
     def _look_for_table(self) -> None:
         """Notice when somebody has removed the table, and put everything into a new one."""

@@ -22,7 +22,7 @@ class Passage:
         self._came: dict[int, int] = {}
         """By slot, of flows that were in the reading before as well."""
         self._left: dict[int, int] = {}
-        self._suspected: set[int] = set()
+        self.suspected: set[int] = set()
         """Slots whose last reading was bad. One may be so where we were stopped between reading
         what came and reading what left; two are not."""
         self.proven: set[int] = set()
@@ -50,8 +50,8 @@ class Passage:
         if not is_known or came < FEWEST:
             return False
         if 2 * left >= came:
-            self._suspected.discard(slot)
+            self.suspected.discard(slot)
             return False
-        was_suspected = slot in self._suspected
-        self._suspected.add(slot)
+        was_suspected = slot in self.suspected
+        self.suspected.add(slot)
         return was_suspected

@@ -186,6 +186,33 @@ def test_a_flood_is_left_to_user_space_until_the_next_offer(
     trial.put(structs.replace(relay, revision=2))
 
 
+def test_a_rule_that_drops_calls_is_noticed_at_the_next_second(
+    trial: Trial, phones: tuple[Phone, Phone]
+) -> None:
+    a, b = phones
+    host = trial.network.appliance
+    trial.put(relay_between(a, LOCAL_A, b, LOCAL_B))
+    for _ in range(2):
+        speak(a, b, range(30))
+        trial.read_counters()
+    rules = (
+        "table ip theirs {\nchain f {\ntype filter hook forward priority 0; policy drop;\n}\n}\n"
+    )
+    host.run("nft", "-f", "-", text=rules)
+    lost = [rtp(number) for number in range(30)]
+    for flows in (4, 0):
+        for packet in lost:
+            a.rtp.sendto(packet, LOCAL_A)
+        trial.loop.now += 1.1 if flows == 0 else kernel_plane.COUNT_EVERY + 1
+        with host.inside():
+            trial.plane._sweep()
+        trial.turn()
+        assert trial.plane.relays.flows == flows
+    a.rtp.sendto(rtp(99), LOCAL_A)
+    trial.turn()
+    assert b.hears(rtp(99)) == LOCAL_B
+
+
 def test_what_cannot_be_forwarded_comes_back_to_user_space_and_goes_again(
     trial: Trial, phones: tuple[Phone, Phone]
 ) -> None:
