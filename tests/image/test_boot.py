@@ -22,7 +22,7 @@ from tests.system.site import DOMAIN, QUICK, bundle, password
 CUTS = int(os.environ.get("HOLDFAST_POWER_CUTS", "3"))
 GOAL = 15.0
 """Seconds from power to the first registered phone, with KVM."""
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that an emulated machine on a busy one may take."""
 NETWORK = {"version": 2, "ethernets": {"eth0": {"addresses": [f"{ADDRESS}/24"]}}}
 USER = {"hostname": "hq", "holdfast": {"bundle": bundle(QUICK, {})}}
