@@ -212,6 +212,7 @@ class Core:
         self.switchboard.people.restore(
             left.bindings, left.forwardings, left.sightings, left.offset, now
         )
+        self.trunk.toll.restore(left.stops, left.offset)
         self.callbacks.restore(left.callbacks, left.offset, now)
         read = [unpack(row) for row in self._restored.calls]
         self._left = deque([call for call in read if call is not None])

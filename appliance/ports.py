@@ -32,6 +32,8 @@ class Restored:
     """
     forwardings: tuple[bytes, ...] = ()
     """Rows of `SaveForwarding`."""
+    stops: tuple[bytes, ...] = ()
+    """Rows of `SaveStop`."""
     sightings: tuple[bytes, ...] = ()
     """Rows of `SaveSighting`."""
 

@@ -37,6 +37,7 @@ from appliance.call.actions import (
     SaveMode,
     SaveRecord,
     SaveSighting,
+    SaveStop,
     Send,
     TrustGateways,
 )
@@ -143,6 +144,7 @@ class Runtime:
             SaveBinding: store.save,
             DropBinding: store.save,
             SaveForwarding: store.save,
+            SaveStop: store.save,
             SaveSighting: store.save,
             SaveCall: store.save,
             SaveRecord: store.save,

@@ -7,19 +7,25 @@ dozen numbers, whatever is tried.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from appliance.bundle import CallLimits, User
-from appliance.call.actions import Action, Notice
+from appliance.call.actions import Action, Notice, SaveStop
 from appliance.call.line import Lines
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
-class Stopped(NamedTuple):
-    """A user who calls nowhere outside for now, emergency numbers apart."""
+class Stopped(msgspec.Struct, frozen=True, array_like=True):
+    """A user who calls nowhere outside for now, emergency numbers apart; also the saved row."""
 
+    user: str
+    """Id of the bundle's user."""
     until: float
     """Monotonic seconds."""
     why: str
@@ -74,7 +80,8 @@ class Toll:
             self._accounts.clear()
         self._limits = limits
         self._accounts = {id: one for id, one in self._accounts.items() if id in users}
-        self._stopped = {id: one for id, one in self._stopped.items() if id in users}
+        for id in self._stopped.keys() - users:
+            self._let_go(id)
 
     def refusal(self, user: User, foreign: bool, now: float) -> str:
         """Return why a user's call would be too much, in words; empty: it is taken and counted."""
@@ -109,14 +116,21 @@ class Toll:
         """Return since what a user is stopped, if it is."""
         stopped = self._stopped.get(user)
         if stopped is not None and stopped.until <= now:
-            del self._stopped[user]
+            self._let_go(user)
             return None
         return stopped
 
     def release(self, user: str) -> bool:
         """Let a user call outside again; False: it was not stopped."""
         self._accounts.pop(user, None)
-        return self._stopped.pop(user, None) is not None
+        return self._let_go(user)
+
+    def restore(self, rows: Iterable[bytes], offset: float) -> None:
+        """Take who was stopped in the last process; `offset` brings times onto today's clock."""
+        for row in rows:
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                one = msgspec.msgpack.decode(row, type=Stopped)
+                self._stopped[one.user] = replace(one, until=one.until + offset)
 
     def rows(self, wall: Callable[[float], float], now: float) -> list[dict[str, Any]]:
         """Return who is stopped, for admins."""
@@ -132,8 +146,16 @@ class Toll:
             account = self._accounts[user] = _Account(self._limits)
         return account
 
+    def _let_go(self, user: str) -> bool:
+        if self._stopped.pop(user, None) is None:
+            return False
+        self._emit(SaveStop(user, None))
+        return True
+
     def _stop(self, user: User, why: str, now: float) -> str:
-        self._stopped[user.id] = Stopped(now + self._limits.stopped_for, why)
+        stopped = Stopped(user.id, now + self._limits.stopped_for, why)
+        self._stopped[user.id] = stopped
+        self._emit(SaveStop(user.id, msgspec.msgpack.encode(stopped)))
         text = f"{user.name} ({user.extension}) calls nowhere outside any more: {why}"
         self._emit(Notice("alarm", "trunk.fraud", text))
         return f"{user.name} is stopped: {why}"

@@ -20,6 +20,7 @@ from appliance.call.actions import (
     SaveMode,
     SaveRecord,
     SaveSighting,
+    SaveStop,
     Send,
 )
 from appliance.call.call import Call
@@ -122,6 +123,7 @@ class Bench:
         self.unsent: list[Send] = []
         self.saved_bindings: dict[tuple[str, str], bytes] = {}
         self.saved_forwardings: dict[str, bytes] = {}
+        self.saved_stops: dict[str, bytes] = {}
         self.saved_sightings: dict[str, bytes] = {}
         self.saved_mode: bytes | None = None
         self.cores = 0
@@ -148,6 +150,7 @@ class Bench:
             bindings=tuple(self.saved_bindings.values()),
             calls=tuple(self.saved_calls.values()),
             forwardings=tuple(self.saved_forwardings.values()),
+            stops=tuple(self.saved_stops.values()),
             sightings=tuple(self.saved_sightings.values()),
             mode=self.saved_mode,
             offset=offset,
@@ -245,6 +248,10 @@ class Bench:
                 self.saved_sightings[action.user] = action.row
             elif isinstance(action, SaveSighting):
                 self.saved_sightings.pop(action.user, None)
+            elif isinstance(action, SaveStop) and action.row is not None:
+                self.saved_stops[action.user] = action.row
+            elif isinstance(action, SaveStop):
+                self.saved_stops.pop(action.user, None)
             elif isinstance(action, SaveForwarding) and action.row is not None:
                 self.saved_forwardings[action.user] = action.row
             elif isinstance(action, SaveForwarding):

@@ -96,6 +96,12 @@ def keep_sightings(db: Database) -> None:
     )
 
 
+@migrations()
+def keep_stops(db: Database) -> None:
+    """Keep who is stopped from calling outside."""
+    db.execute("CREATE TABLE stop (user TEXT PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID")
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database ready for use, and what had to be done for that."""

@@ -26,6 +26,7 @@ from appliance.call.actions import (
     SaveForwarding,
     SaveMode,
     SaveRecord,
+    SaveStop,
 )
 from appliance.errors import Unavailable
 from appliance.ports import Restored
@@ -45,7 +46,7 @@ BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 PATIENCE = 0.3
 """Seconds that a call for help waits for the disk, and everybody with it; a commit takes 0.01."""
 
-URGENT = frozenset((SaveCall, SaveForwarding, SaveRecord, SaveMode, SaveCallback))
+URGENT = frozenset((SaveCall, SaveForwarding, SaveStop, SaveRecord, SaveMode, SaveCallback))
 """Written within `PACE` and a commit: phones believe what they were told meanwhile."""
 
 Read = Callable[[Tables, Moment], Any]
@@ -221,6 +222,7 @@ class Store:
             self._pending.bindings.clear()
             self._pending.forwardings.clear()
             self._pending.sightings.clear()
+            self._pending.stops.clear()
             self._pending.calls.clear()
             self._say("alarm", "store.row", f"a row could not be written: {error}")
         except sqlite3.Error as error:

@@ -22,6 +22,7 @@ from appliance.call.actions import (
     SaveMode,
     SaveRecord,
     SaveSighting,
+    SaveStop,
 )
 from appliance.call.record import CallRecord
 from appliance.ports import Restored
@@ -30,6 +31,7 @@ Saving = (
     SaveBinding
     | DropBinding
     | SaveForwarding
+    | SaveStop
     | SaveSighting
     | SaveCall
     | SaveRecord
@@ -76,6 +78,8 @@ class Pending:
     """By user; None: to be deleted."""
     sightings: dict[str, bytes | None] = field(default_factory=dict)
     """By user; None: to be deleted."""
+    stops: dict[str, bytes | None] = field(default_factory=dict)
+    """By user; None: to be deleted."""
     calls: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, CallRecord] = field(default_factory=dict)
     callbacks: dict[str, bytes | None] = field(default_factory=dict)
@@ -86,7 +90,7 @@ class Pending:
     """Records given up because memory was full."""
 
     def __bool__(self) -> bool:
-        people = (self.bindings, self.forwardings, self.sightings)
+        people = (self.bindings, self.forwardings, self.sightings, self.stops)
         waiting = (*people, self.calls, self.records, self.callbacks)
         return any(waiting) or bool(self.changes) or self.mode is not None
 
@@ -101,6 +105,8 @@ class Pending:
                 self.forwardings[action.user] = action.row
             case SaveSighting():
                 self.sightings[action.user] = action.row
+            case SaveStop():
+                self.stops[action.user] = action.row
             case SaveCall():
                 if action.call_id not in self.records:
                     self.calls[action.call_id] = action.row
@@ -156,6 +162,7 @@ class Tables:
             self._write_bindings(pending.bindings)
             self._write_of_users("forwarding", pending.forwardings)
             self._write_of_users("sighting", pending.sightings)
+            self._write_of_users("stop", pending.stops)
             self._write_calls(pending.calls)
             self._write_records(pending.records, now.wall)
             self._write_callbacks(pending.callbacks)
@@ -283,6 +290,7 @@ class Tables:
             calls=tuple(row for (row,) in self._rows("SELECT row FROM call")),
             forwardings=tuple(row for (row,) in self._rows("SELECT row FROM forwarding")),
             sightings=tuple(row for (row,) in self._rows("SELECT row FROM sighting")),
+            stops=tuple(row for (row,) in self._rows("SELECT row FROM stop")),
             callbacks=tuple(row for (row,) in self._rows("SELECT row FROM callback ORDER BY id")),
             mode=mode[0] if mode else None,
             offset=self._offset(now),

@@ -150,6 +150,15 @@ class SaveSighting(msgspec.Struct, frozen=True, gc=False):
     """msgpack of `pbx.sightings.Sighting`; None: forget it."""
 
 
+class SaveStop(msgspec.Struct, frozen=True):
+    """Write that a user calls nowhere outside for now, or that it may again (E5)."""
+
+    user: str
+    """Id of the bundle's user."""
+    row: bytes | None
+    """msgpack of `sbc_bridge.toll.Stopped`; None: it may again."""
+
+
 class SaveCall(msgspec.Struct, frozen=True):
     """Write what a restart needs to go on with a call, or at least to leave its record."""
 
@@ -248,6 +257,7 @@ Action = (
     | DropBinding
     | SaveForwarding
     | SaveSighting
+    | SaveStop
     | SaveCall
     | SaveRecord
     | SaveMode

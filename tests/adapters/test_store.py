@@ -31,6 +31,7 @@ from appliance.call.actions import (
     SaveMode,
     SaveRecord,
     SaveSighting,
+    SaveStop,
 )
 from appliance.call.record import CallRecord
 from appliance.errors import Unavailable
@@ -357,6 +358,13 @@ def test_what_users_set_on_their_phones_lasts(opened: Opened) -> None:
     opened.store.save(SaveForwarding("carol", None))
     opened.again()
     assert opened.restored.forwardings == (b"three",)
+
+
+def test_who_is_stopped_from_calling_outside_stays_so(opened: Opened) -> None:
+    for user, row in (("alice", b"one"), ("bob", b"two"), ("alice", None)):
+        opened.store.save(SaveStop(user, row))
+    opened.again()
+    assert opened.restored.stops == (b"two",)
 
 
 def test_when_phones_were_here_lasts(opened: Opened) -> None:

@@ -132,6 +132,20 @@ def test_trying_what_is_forbidden_again_and_again_stops_the_user() -> None:
     assert not toll.stopped("u1001", site.bench.now + 86_401)
 
 
+def test_who_is_stopped_stays_so_over_a_restart_and_is_released_for_good() -> None:
+    site = alice_as(plan={"limits": CallLimits(refused_per_hour=1)})
+    for _ in range(2):
+        site.alice.invite(PREMIUM)
+        site.alice.take()
+    site.bench.restart()
+    site.bench.advance(20)
+    told, _ = site.bench.core.command("trunk", {}, site.bench.now)
+    assert [row["user"] for row in told["stopped"]] == ["u1001"]
+    _, actions = site.bench.core.command("trunk.release", {"extension": "1001"}, site.bench.now)
+    site.bench.perform(actions)
+    assert not site.bench.saved_stops
+
+
 def test_a_forward_goes_by_the_rights_of_whoever_forwards() -> None:
     bundle = with_user(trunk_bundle(), "1001", forwarding=Forwarding(always=PREMIUM))
     site = Trunked(with_user(bundle, "1002", premium=True))
