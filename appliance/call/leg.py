@@ -61,8 +61,7 @@ class Leg:
         self.flow = flow
         """Where the next request goes; follows the phone when it comes on a new connection."""
         self.extension = extension
-        self.line = line
-        """The way out of the site that this leg uses; None: it is a phone here."""
+        self.line = line  # None: a phone here, no way out of the site
         self.dialog: Dialog | None = None
         self.session_id = number_of(context.identifiers.token())
         """Session id in the o= line of every SDP we send on this leg (RFC 8866, 5.2)."""
