@@ -83,7 +83,7 @@ def _test(arguments: argparse.Namespace) -> int:
         return OK
     kind = " (a test number)" if told["test"] else ""
     rows = (
-        ("caller", f"{told['caller']} at {told['address']}"),
+        ("caller", told["caller"] + (f" at {told['address']}" if told["address"] else "")),
         ("dials", f"{told['number']}{kind}"),
         ("is at", f"{told['where']} ({told['why_there']})"),
         ("shows", f"{told['shown'] or 'nothing'} ({told['why_shown']})"),

@@ -16,6 +16,9 @@ from sbc_bridge.emergency.team import Incident, Phones
 
 Row = dict[str, Any]
 
+NOWHERE = "0.0.0.0"
+"""Address of a phone that is nowhere now."""
+
 
 class Overview:
     """Answer admins by one bundle; makes no call and changes nothing."""
@@ -75,7 +78,7 @@ class Overview:
         targets = () if number.test else self._help.team.targets(caller)
         return {
             "caller": caller.shown,
-            "address": caller.flow.remote[0],
+            "address": "" if caller.flow.remote[0] == NOWHERE else caller.flow.remote[0],
             "number": number.digits,
             "test": number.test,
             "location": place.location.id if place.location is not None else "",
@@ -101,7 +104,7 @@ class Overview:
         phones = self._phones.phones(user) if user is not None and not address else ()
         if phones:
             return phones[0].flow
-        return Flow("UDP", ("0.0.0.0", 0), (address or "0.0.0.0", 0))
+        return Flow("UDP", (NOWHERE, 0), (address or NOWHERE, 0))
 
     def _member(self, member: User) -> Row:
         phones = len(self._phones.phones(member))

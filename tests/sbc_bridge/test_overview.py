@@ -59,6 +59,12 @@ def test_a_trial_from_elsewhere_and_by_a_stranger() -> None:
     assert not told["leads_back"]
 
 
+def test_a_user_without_a_phone_is_where_the_user_belongs() -> None:
+    site = Site(registered="1002", users={"1001": {"location": "attic"}})
+    told = ask(site, "emergency.trial", extension="1001")
+    assert (told["address"], told["location"]) == ("", "attic")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
