@@ -61,6 +61,9 @@ bench: setup ## the figures of docs/performance.md, beside Kamailio and sippy
 soak: setup ## hours of mixed load, watching memory and descriptors (SOAK="--minutes 60" or "--calls 10000")
 	@$(BIN)/python -m benchmarks.soak $(SOAK)
 
+simulate: setup ## a thousand simulated hours of every feature at random (quarter of an hour)
+	@HOLDFAST_SIMULATED_HOURS=340 $(BIN)/python -m pytest -o timeout=7200 tests/simulation/test_features.py
+
 fuzz: setup ## ten minutes of hostile messages (FUZZ_SECONDS=75 for each of its tests)
 	@HOLDFAST_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),75) $(BIN)/python -m pytest tests/fuzz
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import settings
 
 SYSTEM = Path(__file__).parent / "system"
-OURS = ("HOLDFAST_FUZZ_SECONDS",)
-"""What Makefile tells the tests."""
+OURS = ("HOLDFAST_FUZZ_SECONDS", "HOLDFAST_SIMULATED_HOURS")
+"""What the Makefile tells the tests."""
 CLONE_NEWNET = 0x40000000
 PROGRAMS = (
     "ip",

@@ -21,6 +21,7 @@ from appliance.call.actions import (
     Relay,
     SaveBinding,
     SaveCall,
+    SaveForwarding,
     SaveMode,
     SaveRecord,
     Send,
@@ -54,6 +55,8 @@ COMMIT = 0.012
 CORE: Address = (HOLDFAST, 5060)
 PATIENCE = 60.0
 """Seconds a caller lets it ring."""
+KEPT = (SaveBinding, DropBinding, SaveCall, SaveForwarding, SaveRecord, SaveMode)
+"""What goes to the disk."""
 
 
 def office(phones: int) -> Bundle:
@@ -75,6 +78,7 @@ class Box:
         self.kills = 0
         self.killed_at: list[float] = []
         self.bindings: dict[tuple[str, str], bytes] = {}
+        self.forwardings: dict[str, bytes] = {}
         self.calls: dict[str, bytes] = {}
         self.records: dict[str, CallRecord] = {}
         self.relays: dict[str, Relay] = {}
@@ -96,7 +100,12 @@ class Box:
             Settings(),
             CountedIdentifiers(f"h{self.kills}-"),
             lambda now: WALL + now,
-            Restored(bindings=bindings, calls=calls, mode=self._mode),
+            Restored(
+                bindings=bindings,
+                calls=calls,
+                mode=self._mode,
+                forwardings=tuple(self.forwardings.values()),
+            ),
         )
         self._wire.attach(CORE, self._receive)
         before, self.relays = self.relays, {}
@@ -164,7 +173,7 @@ class Box:
         elif isinstance(action, ProbeZone):
             answer = ZoneAnswer(action.zone.id, None, "connection refused", "tcp")
             self._later.arm(now + 0.001, lambda now: self._answer(core, answer, now))
-        elif isinstance(action, SaveBinding | DropBinding | SaveCall | SaveRecord | SaveMode):
+        elif isinstance(action, KEPT):
             self._unwritten.append((now + COMMIT, action))
 
     def _ended(self, core: Core, key: str, now: float) -> None:
@@ -190,6 +199,10 @@ class Box:
                 self.bindings.pop((action.aor, action.contact), None)
             elif isinstance(action, SaveMode):
                 self._mode = action.row
+            elif isinstance(action, SaveForwarding) and action.row is not None:
+                self.forwardings[action.user] = action.row
+            elif isinstance(action, SaveForwarding):
+                self.forwardings.pop(action.user, None)
 
 
 class Talker:

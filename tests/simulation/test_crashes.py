@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+from appliance.bundle import Bundle
 from tests.clock import Clock
 from tests.simulation.talkers import COMMIT, Box, Talker, office
 from tests.wire import Wire
@@ -24,12 +25,17 @@ class Site:
     """Phones that call each other at random, and a core that dies at random."""
 
     def __init__(
-        self, seed: int, loss: float = 0.01, phones: int = PHONES, kind: type[Talker] = Talker
+        self,
+        seed: int,
+        loss: float = 0.01,
+        phones: int = PHONES,
+        kind: type[Talker] = Talker,
+        bundle: Bundle | None = None,
     ) -> None:
         self.dice = random.Random(seed)
         self.clock = Clock()
         self.wire = Wire(self.clock, seed=seed, loss=loss, doubled=0.01, delay=0.002, jitter=0.004)
-        self.box = Box(self.clock, self.wire, office(phones), self.dice)
+        self.box = Box(self.clock, self.wire, bundle or office(phones), self.dice)
         self.clock.advance(20)
         self.phones = {
             str(1001 + number): kind(
