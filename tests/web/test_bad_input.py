@@ -21,6 +21,7 @@ from tests.web.house import TOKEN, House, run
 DOCUMENT = Path(__file__).parents[2] / "docs" / "admin-api.openapi.json"
 api = schemathesis.openapi.from_path(str(DOCUMENT))
 ENDLESS = "/api/v1/events"
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # to ourselves
 
 
 def no_fault_of_ours(context: Any, response: Any, case: Any) -> None:
