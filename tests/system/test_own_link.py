@@ -33,7 +33,12 @@ def status(site: System) -> dict[str, Any]:
     return dict(site.holdfast("status") or {})
 
 
+def zones(site: System) -> set[str]:
+    return {zone["state"] for zone in status(site).get("zones", [])}
+
+
 def test_a_pulled_cable_is_told_as_such_and_changes_no_mode(site: System) -> None:
+    until(lambda: zones(site) == {"up"}, 10, "both zones have answered", site.evidence)
     switch(site).run("ip", "link", "set", "port0", "down")
     until(lambda: not status(site)["link"]["up"], 5, "link down is told", site.evidence)
     time.sleep(OUTAGE + 1)
