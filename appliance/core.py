@@ -169,11 +169,11 @@ class Core:
         """Take what the media plane tells of a relay."""
         self.timers.now = now
         if isinstance(event, RelayEnded):
-            self.switchboard.relay_ended(event, now)
+            self.switchboard.ongoing.relay_ended(event, now)
         elif isinstance(event, RelayFailed | RelaySilent):
-            self.switchboard.relay_failed(event, now)
+            self.switchboard.ongoing.relay_failed(event, now)
         else:
-            self.switchboard.media_heard(event, now)
+            self.switchboard.ongoing.media_heard(event, now)
         return self._take()
 
     def apply(self, bundle: Bundle, now: float) -> list[Action]:
@@ -252,7 +252,7 @@ class Core:
 
     def relays(self) -> list[Relay]:
         """Return every relay that must exist, for a media process that came back."""
-        return self.switchboard.relays()
+        return self.switchboard.ongoing.relays()
 
     def _status(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         board, survival = self.switchboard, self.survival

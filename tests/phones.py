@@ -301,8 +301,8 @@ class Bench:
         assert len(board._ports) == 0
         assert board._context is not None
         assert not len(board._context.legs)
-        assert not board._ringing
-        assert not board._callers
+        assert not board.ongoing._ringing
+        assert not board.ongoing._callers
         assert not len(self.calls), "a reference holds a call that is over: memory grows"
         assert len(board.reach) == 0
 

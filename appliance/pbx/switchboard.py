@@ -6,22 +6,21 @@ from collections.abc import Callable
 from functools import partial
 
 from appliance.bundle import User
-from appliance.call import newcomer, restored
-from appliance.call.actions import Action, Notice, Relay, Send
+from appliance.call import newcomer
+from appliance.call.actions import Action, Notice, Send
 from appliance.call.call import Call
 from appliance.call.context import CallContext, InDialog
-from appliance.call.ending import dismiss
-from appliance.call.events import Heard, RelayEnded, RelayFailed, RelaySilent
 from appliance.call.line import Lines
 from appliance.call.outside import Arrival, Outside
 from appliance.call.party import Party
 from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
-from appliance.call.record import CallRecord, begun
+from appliance.call.record import CallRecord
 from appliance.call.saved import SavedCall
 from appliance.call.steps import Plan, Reject
 from appliance.errors import RemoteError
-from appliance.pbx.access import ACCESS, misplaced
+from appliance.pbx import dialogs
+from appliance.pbx.access import misplaced
 from appliance.pbx.admission import admits, claimed
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans, rejected
@@ -29,7 +28,7 @@ from appliance.pbx.dialplan import ToUser
 from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_asked, unpacked
 from appliance.pbx.exchange import Exchange
 from appliance.pbx.guard import Guard
-from appliance.pbx.own_calls import OwnCalls
+from appliance.pbx.ongoing import OngoingCalls
 from appliance.pbx.pager import Pager, check_text
 from appliance.pbx.park import Parking
 from appliance.pbx.people import People
@@ -72,14 +71,11 @@ class Switchboard:
         self.location = self.people.location
         self.presence = self.people.presence
         self.guard = Guard(emit)
-        self.own_calls = OwnCalls()
-        self.calls: dict[str, Call] = {}
+        self.ongoing = OngoingCalls(self.presence, self._over)
+        self.calls, self.own_calls = self.ongoing.by_id, self.ongoing.own
         self.parking = Parking(self.calls)
         self.pager = Pager(transactions, identifiers)
         self.takeovers = Takeovers(self.calls, self._may_take)
-        self._ringing: dict[ServerTransaction, Call] = {}
-        self._callers: dict[Flow, dict[str, Call]] = {}
-        """The ringing calls of each stream connection: 10,000 of them may end at once."""
         self._outside = outside
         self._lines = lines
         self._timers = timers
@@ -156,10 +152,7 @@ class Switchboard:
         """Go on with a call of the last process, or end it; its ports are claimed already."""
         if self._context is None:
             raise AssertionError("calls are restored when there is a site to serve")
-        call = restored.take_up(self._context, saved, offset, now, self._over)
-        if call is not None:
-            self.calls[call.id] = call
-            self.presence.changed(call)
+        self.ongoing.restore(self._context, saved, offset, now)
 
     def _find_phone(self, extension: str, flow: Flow, target: str) -> Flow | None:
         if self.site is None:
@@ -187,7 +180,7 @@ class Switchboard:
         method = request.method
         if method == "ACK":
             if not self._transactions.absorb_ack(request, flow, now):
-                self._acknowledge(request, flow, now)
+                dialogs.acknowledge(self._context, request, now)
             return
         if self._transactions.seen(request, flow, now):
             return
@@ -198,7 +191,7 @@ class Switchboard:
         elif method == "CANCEL":
             self._cancel(request, flow, now)
         elif request.to.tag:
-            self._in_dialog(request, flow, now)
+            dialogs.receive(self._context, request, flow, now)
         elif method == "INVITE":
             self._invite(request, flow, now)
         elif method == "REFER":
@@ -254,46 +247,10 @@ class Switchboard:
 
     # -- dialogs ------------------------------------------------------------------------------
 
-    def _leg(self, request: Request) -> InDialog | None:
-        if self._context is None:
-            return None
-        return self._context.legs.find(request)
-
-    def _acknowledge(self, request: Request, flow: Flow, now: float) -> None:
-        leg = self._leg(request)
-        if leg is not None:
-            leg.acknowledged(request, now)
-
     def stray(self, response: Response, flow: Flow, now: float) -> None:
-        """Take a response to nothing we know of: to an INVITE that an earlier process has sent.
-
-        A phone whose 2xx nobody acknowledges repeats it for 32 s and then gives its call up.
-        """
-        context = self._context
-        if context is None or response.status // 100 != 2 or response.cseq.method != "INVITE":
-            return
-        tags = response.from_.tag or "", response.to.tag or ""
-        leg = context.legs.named(response.call_id, *tags)
-        if leg is not None:
-            leg.learn(response, flow)
-            leg.acknowledge_lost(response, now)
-        elif self.location.holds(flow.remote[0]):
-            dismiss(context, response, flow, now)
-
-    def _in_dialog(self, request: Request, flow: Flow, now: float) -> None:
-        leg = self._leg(request)
-        if leg is None or leg.dialog is None:
-            raise RemoteError(481, "no such dialog")
-        if request.method not in ACCESS:
-            raise misplaced(request.method)
-        leg.dialog.check_remote(request)
-        tx = self._transactions.receive_request(request, flow, now)
-        if tx is None:
-            return
-        leg.learn(request, flow)
-        if request.method in ("INVITE", "UPDATE"):
-            leg.dialog.refresh_target(request)
-        leg.take(request, tx, now)
+        """Take a response to nothing we know of: to an INVITE that an earlier process has sent."""
+        if self._context is not None:
+            dialogs.stray(self._context, self.location, response, flow, now)
 
     def _cancel(self, request: Request, flow: Flow, now: float) -> None:
         tx = self._transactions.receive_request(request, flow, now)
@@ -302,34 +259,35 @@ class Switchboard:
         invite = tx.cancels
         status = 481 if invite is None else 200
         tx.respond(request.response(status, to_tag=stateless_tag(request)), now)
-        call = self._ringing.get(invite) if invite is not None else None
+        call = self.ongoing.ringing(invite) if invite is not None else None
         if call is not None:
             call.cancelled(now)
         elif invite is not None:
             self.takeovers.cancel(invite, now)
 
-    def _refer(self, request: Request, flow: Flow, now: float) -> None:
-        site, context = self.site, self._context
-        if site is None or context is None or self._authentication is None:
+    def _proved(self, request: Request, flow: Flow, now: float) -> User | None:
+        """Return whose phone sends a request, by digest; None: it has its answer."""
+        if self._authentication is None:
             self._unserved(request, flow, 30)
-            return
+            return None
         user = self._authentication.check(request, flow, now)
         if isinstance(user, Response):
             self._send(request, flow, user)
+            return None
+        return user
+
+    def _refer(self, request: Request, flow: Flow, now: float) -> None:
+        user, context = self._proved(request, flow, now), self._context
+        if user is None or context is None:
             return
         tx = self._transactions.receive_request(request, flow, now)
         if tx is not None:
             self.takeovers.refer(context, user, tx, now)
 
     def _message(self, request: Request, flow: Flow, now: float) -> None:
-        site, context = self.site, self._context
-        if site is None or context is None or self._authentication is None:
-            self._unserved(request, flow, 30)
-            return
         check_text(request)
-        sender = self._authentication.check(request, flow, now)
-        if isinstance(sender, Response):
-            self._send(request, flow, sender)
+        sender, site, context = self._proved(request, flow, now), self.site, self._context
+        if sender is None or site is None or context is None:
             return
         if not site.survival.serves(sender.id):
             self._unserved(request, flow, site.survival.retry_after)
@@ -395,15 +353,8 @@ class Switchboard:
         site, context = self.site, self._context
         if site is None or context is None:
             raise AssertionError("there is no call before there is a site")
-        mode, started = site.survival.mode, context.wall(now)
-        record = begun(name, context.site, mode, party.extension, party.name, dialled, started)
-        call = Call(context, tx, flow, party, record, self._over)
-        self.calls[call.id] = call
-        self._ringing[tx] = call
-        if flow.reliable:
-            self._callers.setdefault(flow, {})[call.id] = call
-        self.presence.changed(call)
-        return call
+        mode = site.survival.mode
+        return self.ongoing.begin(context, mode, tx, flow, party, dialled, name, now)
 
     def _may_take(self, extension: str, other: str) -> bool:
         """Tell whether a user may take a call of another (C9)."""
@@ -441,22 +392,10 @@ class Switchboard:
             raise AssertionError("there is no call before there is a site")
         return self._destinations.plan(caller, dialled, flow, now)
 
-    def _over(self, call: Call, finished: bool) -> None:
-        """Take a call's answer or end; it is forgotten when its record is finished."""
-        self.presence.changed(call)
-        if self._ringing.pop(call.caller.invite, None) is not None:
-            self._forget_caller(call, call.caller.invite.flow)
-        if finished:
-            self.calls.pop(call.id, None)
-            if self._help_desk is not None:
-                self._help_desk.over(call)
-
-    def _forget_caller(self, call: Call, flow: Flow) -> None:
-        calls = self._callers.get(flow)
-        if calls is not None:
-            calls.pop(call.id, None)
-            if not calls:
-                del self._callers[flow]
+    def _over(self, call: Call) -> None:
+        """Take that a call is over and its record finished."""
+        if self._help_desk is not None:
+            self._help_desk.over(call)
 
     # -- news of the world --------------------------------------------------------------------
 
@@ -465,42 +404,7 @@ class Switchboard:
         self.location.lost(flow, now)
         self.reach.lost(flow)
         self.takeovers.lost(flow, now)
-        for call in list(self._callers.get(flow, {}).values()):
-            call.cancelled(now)
-
-    def relay_ended(self, event: RelayEnded, now: float) -> None:
-        """Put a relay's counters into its call's record."""
-        call = self.calls.get(event.key.partition("/")[0])
-        if call is not None:
-            call.sealing.relay_ended(event, now)
-
-    def relay_failed(self, event: RelayFailed | RelaySilent, now: float) -> None:
-        """Move or end a call whose audio cannot pass; end one whose phones both fell silent."""
-        name = event.key.partition("/")[0]
-        call = self.calls.get(name)
-        if call is None:
-            self.own_calls.relay_failed(name, now)
-            return
-        if isinstance(event, RelayFailed):
-            call.relay_failed(event, now)
-        elif call.draft.record.emergency is None:  # who hides is silent, and listens
-            call.silent(event.seconds, now)
-
-    def media_heard(self, event: Heard, now: float) -> None:
-        """Tell a call what its sounds, keys and recordings came to."""
-        name = event.key.partition("/")[0]
-        call = self.calls.get(name)
-        if call is not None:
-            call.media_heard(event, now)
-        else:
-            self.own_calls.heard(name, event, now)
-
-    # -- what admins see ----------------------------------------------------------------------
-
-    def relays(self) -> list[Relay]:
-        """Return every relay that must exist."""
-        calls = [relay for call in self.calls.values() for relay in call.media.relays]
-        return calls + self.own_calls.relays
+        self.ongoing.lost(flow, now)
 
     @property
     def ports_taken(self) -> int:
