@@ -52,6 +52,7 @@ def measure(folder: Path, name: str, pairs: int, calls: int, rate: int) -> Row:
         ready = (401, 407, 200)
         if not wait_until(lambda: generator.first_status(5060) in ready, 30):
             raise RuntimeError(f"{name} did not come up:\n{server.tail()}")
+        server.settle()
         more = {"sink": SINK} if name == "sippy" else {}
         figures = generator.call(
             folder, server, port=5060, pairs=pairs, calls=calls, rate=rate, limit=90, **more

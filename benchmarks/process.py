@@ -83,6 +83,17 @@ class Server:
             parts[last_word(pid)] = parts.get(last_word(pid), 0.0) + cpu_of(pid)
         return Usage(sum(parts.values()), peak_of(members), parts)
 
+    def settle(self, patience: float = 30.0) -> None:
+        """Wait until what a start brings with it is done: half a second with next to no work."""
+        before = self.usage().cpu
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            time.sleep(0.5)
+            now = self.usage().cpu
+            if now - before < 0.01:
+                return
+            before = now
+
     def alive(self) -> bool:
         """Tell whether the first process still runs."""
         return self.process is not None and self.process.poll() is None

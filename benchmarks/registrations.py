@@ -55,6 +55,7 @@ def measure(folder: Path, transport: str, window: int, phones: int, one: Contend
     try:
         if not wait_until(lambda: generator.first_status(5060) in (401, 407), 30):
             raise RuntimeError(f"{server.name} did not come up:\n{server.tail()}")
+        server.settle()
         figures = generator.register(
             folder,
             server,
