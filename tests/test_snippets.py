@@ -1,4 +1,4 @@
-"""Every piece of a bundle in the documents is one that Holdfast would take."""
+"""Every piece of a bundle in the documents is one that Holdfast takes and serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ import pytest
 
 from appliance.bundle import Bundle, decode
 from appliance.bundle.wav import Wav, write_wav
+from appliance.call.actions import Notice
 from appliance.cloud.sample import make_sample
+from appliance.core import Core
+from appliance.ports import Restored
+from appliance.rehearsal import Rehearsal, rehearse
+from appliance.settings import Settings
+from appliance.sip.identifiers import CountedIdentifiers
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -22,6 +28,7 @@ BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 RECORDING = base64.b64encode(write_wav(Wav("PCM", 8000, 1, array("h", [0] * 800).tobytes())))
 STANDS_FOR = {"<WAV file in base64>": RECORDING.decode()}
 """What a reader has to put in, and what that may be."""
+AT = 1_800_000_000.0
 SECTIONS = {field.encode_name for field in msgspec.structs.fields(Bundle)}
 
 
@@ -59,10 +66,18 @@ def merged(old: Any, new: Any) -> Any:
 
 
 @pytest.mark.parametrize(("place", "part"), SNIPPETS, ids=[place for place, _ in SNIPPETS])
-def test_a_snippet_is_part_of_a_good_bundle(place: str, part: dict[str, Any]) -> None:
+def test_a_snippet_is_part_of_a_good_bundle_and_is_served(place: str, part: dict[str, Any]) -> None:
     sample = json.loads(make_sample(users=10, contacts=0).bundle_json())
     plain = {**sample, "groups": [], "prompts": [], "hours": []}
-    decode(json.dumps(with_part(plain, part)).encode())
+    bundle = decode(json.dumps(with_part(plain, part)).encode())
+    core = Core(Settings(), CountedIdentifiers("d"), lambda now: AT + now, Restored())
+    core.start(0.0)
+    done = core.apply(bundle, 0.0)
+    assert [one.text for one in done if isinstance(one, Notice) and one.level == "alarm"] == []
+    assert core.command("status", {}, 1.0)[0]["bundle"]["version"] == bundle.version
+    for group in bundle.groups:
+        steps = rehearse(bundle, Rehearsal(group.extension), AT)[2]
+        assert steps, f"{group.extension} leads nowhere"
 
 
 def test_there_are_snippets() -> None:
