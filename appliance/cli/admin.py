@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import signal
 import socket
 import ssl
 from typing import Any
@@ -16,6 +15,7 @@ from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.cli.door import admin_folder
 from appliance.cli.logs import configure_logs
 from appliance.cli.options import OK, new_parser, settings_of
+from appliance.cli.serving import serve_until_signal
 from appliance.cloud.client import CloudClient
 from appliance.cloud.records import RecordUpload
 from appliance.cloud.sync import BundleSync
@@ -43,19 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     settings = settings_of(arguments)
     configure_logs()
-    asyncio.run(_serve_until_signal(settings))
+    asyncio.run(serve_until_signal(serve(settings), log))
     return OK
-
-
-async def _serve_until_signal(settings: Settings) -> None:
-    serving_task = asyncio.create_task(serve(settings))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, serving_task.cancel)
-    try:
-        await serving_task
-    except asyncio.CancelledError:
-        log.info("stopped")
 
 
 async def serve(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from appliance.bundle import Bundle
 from appliance.errors import LocalError, Unavailable
 from appliance.phonebook.entry import Entry, digest_of, entries_of
 from appliance.phonebook.index import Phonebook, build
+from appliance.upkeep import Upkeep
 
 log = logging.getLogger("holdfast.directory")
 
@@ -24,28 +25,21 @@ class Directory:
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
         self._book: Phonebook | None = None
-        self._wanted: Bundle | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep(self._keep)
         self.failure = ""
         """Why the last bundle's directory could not be made."""
 
     def apply(self, bundle: Bundle) -> None:
         """Have the directory of this bundle as soon as it can be built."""
-        self._wanted = bundle
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._work())
+        self._upkeep.want(bundle)
 
     async def settled(self) -> None:
         """Wait until nothing is being built."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await self._upkeep.settled()
 
     async def stop(self) -> None:
         """Build nothing more."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._upkeep.stop()
 
     async def search(self, asked: str, limit: int) -> list[Entry]:
         """Return whom a name, a part of one, or a number means; raises as `Phonebook` does."""
@@ -60,16 +54,14 @@ class Directory:
             raise Unavailable(self.failure or "there is no directory yet: no bundle has come")
         return self._book
 
-    async def _work(self) -> None:
-        while self._wanted is not None:
-            bundle, self._wanted = self._wanted, None
-            try:
-                # Whoever still searches the one before keeps it open until he is done.
-                self._book = await asyncio.to_thread(self._make, bundle)
-                self.failure = ""
-            except (Unavailable, LocalError) as error:
-                self.failure = str(error)
-                log.error("the directory stays as it was: %s", error)
+    async def _keep(self, bundle: Bundle) -> None:
+        try:
+            # Whoever still searches the one before keeps it open until he is done.
+            self._book = await asyncio.to_thread(self._make, bundle)
+            self.failure = ""
+        except (Unavailable, LocalError) as error:
+            self.failure = str(error)
+            log.error("the directory stays as it was: %s", error)
 
     def _make(self, bundle: Bundle) -> Phonebook:
         entries = entries_of(bundle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from appliance.call.actions import Notice
 from appliance.errors import HoldfastError, LocalError, Unavailable
 from appliance.sounds.preparation import Wanted, prepare
 from appliance.sounds.shelf import read_shelf
+from appliance.upkeep import Upkeep
 
 TIMEOUT = 1800.0
 """Seconds for all prompts of a site; an hour of recordings takes some ten minutes."""
@@ -28,34 +28,25 @@ class SoundUpkeep:
     def __init__(self, folder: Path, notify: Callable[[Notice], None]) -> None:
         self._folder = folder
         self._notify = notify
-        self._wanted: Wanted | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep(self._keep)
 
     def apply(self, bundle: Bundle) -> None:
         """Have the sounds of this bundle, as soon as they can be made."""
-        self._wanted = Wanted.of(bundle)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._work())
+        self._upkeep.want(Wanted.of(bundle))
 
     async def settled(self) -> None:
         """Wait until nothing is being prepared."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await self._upkeep.settled()
 
     async def stop(self) -> None:
         """End what is being prepared; it is begun again with the next bundle."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._upkeep.stop()
 
-    async def _work(self) -> None:
-        while self._wanted is not None:
-            wanted, self._wanted = self._wanted, None
-            try:
-                await self._prepare(wanted)
-            except HoldfastError as error:
-                self._say("alarm", f"the site's prompts are not ready: {error}")
+    async def _keep(self, wanted: Wanted) -> None:
+        try:
+            await self._prepare(wanted)
+        except HoldfastError as error:
+            self._say("alarm", f"the site's prompts are not ready: {error}")
 
     async def _prepare(self, wanted: Wanted) -> None:
         if await asyncio.to_thread(self._is_ready, wanted):
