@@ -39,14 +39,16 @@ class SynchronizationSource:
     __slots__ = ("_left", "_sent_at", "sequence", "ssrc", "timestamp")
 
     def __init__(self, place: Place | None = None) -> None:
-        """Begin in the place of a stream that has come so far; None: anywhere.
+        """Begin in the place of a stream that has come so far; None: before any other.
 
         Some phones do not care that the source is another one, and drop what seems to be older than
         the last they had (baresip 1.0). So timestamps go on, and numbers begin nearly half a circle
         ahead: then we look newer than the stream, and the stream newer than us when it is back.
         """
-        # Unpredictable, as RFC 3550, 5.1 asks.
-        self.ssrc, self.timestamp, self.sequence = struct.unpack(">IIH", os.urandom(10))
+        # Unpredictable, as RFC 3550, 5.1 asks; numbers low, so that they do not wrap while a phone
+        # may not have heard the first (RFC 3711, 3.3.1), and that a stream which follows ours, and
+        # keeps to that as most do, looks newer.
+        self.ssrc, self.timestamp, self.sequence = struct.unpack(">IIB", os.urandom(9))
         self._left = 0
         """Packets until the numbers have to jump, to stay half a circle away; 0: never."""
         if place is not None:

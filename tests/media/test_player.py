@@ -13,6 +13,7 @@ from appliance.call.actions import Codec, Relay, RelaySide, Sound
 from appliance.call.events import Heard, SoundEnded
 from appliance.media.end_system import Studio
 from appliance.media.loop import Loop
+from appliance.media.player import SynchronizationSource
 from appliance.media.relay import RelayedStream
 from appliance.media.sounds import Sounds
 from appliance.rtp.packet import RtpPacket
@@ -137,6 +138,11 @@ def test_one_sound_after_another_is_one_source(trial: Trial) -> None:
     assert first.ssrc == last.ssrc and first.sequence == (last.sequence + 1) % 65536
     assert 0.98 < ((first.timestamp - last.timestamp) % 2**32) / 8000 < 1.1
     stream.close()
+
+
+def test_whoever_speaks_after_the_first_sound_looks_newer() -> None:
+    starts = {SynchronizationSource().sequence for _ in range(200)}
+    assert max(starts) < 256 and len(starts) > 50
 
 
 def test_saying_it_again_changes_nothing_and_a_new_serial_begins_anew(trial: Trial) -> None:
