@@ -10,7 +10,7 @@ import pytest
 
 from tests.system.baresip import Baresip
 from tests.system.network import APPLIANCE
-from tests.system.site import DOMAIN, System, password, site_in_outage
+from tests.system.site import DOMAIN, System, credential, password, site_in_outage
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
@@ -18,6 +18,16 @@ PARTS = {
     "texts": {"outage": "Backup service is on.", "over": "It is over."},
     "park": {"first": "7701", "last": "7702"},
     "pickup_groups": [{"id": "all", "members": ["101", "102", "103"]}],
+    "users": [
+        {
+            "id": name,
+            "name": f"User {name}",
+            "extension": name,
+            "aliases": [f"ana.silva.{name}"],
+            "credentials": [credential(name)],
+        }
+        for name in ("101", "102", "103")
+    ],
 }
 
 
@@ -78,6 +88,15 @@ def test_a_phone_shows_that_the_site_serves_itself(phones: Phones) -> None:
         "the text is shown",
         phones.one.trace,
     )
+
+
+@pytest.mark.parametrize("dialled", ["Ana.Silva.102", "71102"])
+def test_somebody_is_reached_by_alias_and_by_site_code(phones: Phones, dialled: str) -> None:
+    since = phones.dial(phones.one, dialled)
+    phones.one.wait("CALL_ESTABLISHED", 10, since)
+    phones.talk(phones.one, phones.two)
+    phones.one.do("hangup")
+    assert phones.last_record(dialled)["answered_by"] == "102"
 
 
 def test_calls_go_where_a_code_sends_them_and_back_again(phones: Phones) -> None:
