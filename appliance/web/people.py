@@ -72,7 +72,7 @@ class People:
     async def begin(self, one_time_file: Path) -> None:
         """Read who there is; at the very first start make the account `admin`.
 
-        Its one-time password goes to the log and to `one_time_file`. Without admin.db nobody can
+        Its one-time password goes to `one_time_file`, never to a log. Without admin.db nobody can
         log in, which is said; it is tried again with each log-in.
         """
         self._file = one_time_file
@@ -96,9 +96,9 @@ class People:
             self._tell(FIRST, password)
 
     def _tell(self, name: str, password: str) -> None:
-        log.warning("first log-in: account %s, one-time password %s", name, password)
         if self._file is not None:
             write_durably(self._file, f"{name} {password}\n".encode(), 0o600)
+            log.warning("first log-in: account %s, one-time password in %s", name, self._file)
 
     # -- asking -------------------------------------------------------------------------------
 

@@ -19,9 +19,12 @@ async def audited(house: House) -> list[tuple[str, str, str]]:
     return [(entry.who, entry.action, entry.target) for entry in await house.people.audit(100)]
 
 
-def test_the_first_password_works_once_and_has_to_be_changed(tmp_path: Path) -> None:
+def test_the_first_password_works_once_and_has_to_be_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def script(house: House) -> None:
         first = house.first_password()
+        assert str(house.password_file) in caplog.text and first not in caplog.text
         assert stat.S_IMODE(house.password_file.stat().st_mode) == 0o600
         browser = house.browser()
         assert (await browser.log_in(FIRST, first))[1]["must_change"] is True
