@@ -337,6 +337,12 @@ class Core:
     def _reset_forwarding(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         return overview.reset_forwarding(self.switchboard, arguments.get("extension"))
 
+    def _return_parked(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        orbit = str(arguments.get("orbit"))
+        if not self.switchboard.parking.give_back(orbit, now):
+            raise LocalError(f"no call is parked at {orbit[:40]!r}; `holdfast calls` lists them")
+        return {"orbit": orbit}
+
     def _trunk(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         return self.trunk.overview(now)
 
@@ -396,6 +402,7 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "readiness.part": Core._readiness_part,
     "forwardings": Core._forwardings,
     "forwardings.reset": Core._reset_forwarding,
+    "park.return": Core._return_parked,
     "trunk": Core._trunk,
     "trunk.drain": Core._drain_sbc,
     "trunk.resume": Core._resume_sbc,

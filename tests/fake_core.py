@@ -259,6 +259,10 @@ class FakeCore:
         }
         if name.startswith("trunk"):
             return TRUNK
+        if name == "park.return":
+            if arguments["orbit"] != "7701":
+                raise LocalError("no call is parked there")
+            return {"orbit": "7701"}
         if name == "forwardings":
             return [FORWARDING]
         if name == "readiness.part":

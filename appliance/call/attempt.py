@@ -209,6 +209,12 @@ class Attempt:
         self.draft.step(outcome.word.replace("_", " ") + more, source)
         self._perform(self._next(outcome), now)
 
+    def waited(self, now: float) -> None:
+        """Take that the client has been parked for long enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.resume(Outcome("waited", 480, now), now)
+
     def unreached(self, status: int, reason: str, now: float) -> None:
         """End: nobody was reached."""
         self.stop(now)
@@ -332,11 +338,8 @@ class Attempt:
     def _park(self, step: Park, now: float) -> None:
         self.place = step.place
         self.own_end().entertain(step.hears, now)
-        self._timer = self.context.timers.arm(now + step.timeout, self._waited)
+        self._timer = self.context.timers.arm(now + step.timeout, self.waited)
         self.owner.parked(now)
-
-    def _waited(self, now: float) -> None:
-        self.resume(Outcome("waited", 480, now), now)
 
     def _end_plan(self, step: Reject, now: float) -> None:
         self.word = step.word or self.word

@@ -40,6 +40,7 @@ FAMILIES = {
     "zones": Family("appliance.cli.zones", "show the cloud's zones with round-trip times"),
     "phones": Family("appliance.cli.phones", "list registered phones and users without one"),
     "calls": Family("appliance.cli.calls", "list the calls that are up now"),
+    "park": Family("appliance.cli.park", "list parked calls, and give one back"),
     "forwarding": Family("appliance.cli.forwarding", "show and undo what was forwarded"),
     "emergency": Family("appliance.cli.emergency", "show and try what calls for help do"),
     "trunk": Family("appliance.cli.trunk", "show the SBCs, take one out, release who is stopped"),

@@ -6,14 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from appliance.bundle import Bundle, User, decode
+from appliance.bundle import Bundle, decode
 from appliance.cli.bundle import check_file
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import clean, print_json
+from appliance.dialling import dial
 from appliance.errors import LocalError
-from appliance.pbx.dialplan import DialPlan, Emergency, Nowhere, ToGroup, ToUser
-from appliance.pbx.directory import Directory
-from sbc_bridge.explain import Explained, explain
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,44 +29,13 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    bundle = _bundle(arguments)
-    directory = Directory(bundle)
-    user = directory.by_extension(arguments.extension)
-    if user is None:
-        raise LocalError(f"there is no user with the extension {arguments.extension!r}")
-    found = told(bundle, directory, user, arguments.dialled)
+    found = dial(_bundle(arguments), arguments.extension, arguments.dialled)
     if arguments.json:
         print_json(found._asdict())
     else:
         for line in found.lines:
             print(clean(line))
     return NO if found.refused else OK
-
-
-def told(bundle: Bundle, directory: Directory, user: User, dialled: str) -> Explained:
-    """Return what a user who dials this would meet, in the house or outside."""
-    destination = DialPlan(bundle, directory).find(dialled)
-    if isinstance(destination, Nowhere):
-        found = explain(bundle, user, dialled)
-        inside = DialPlan(bundle, directory).find(found.number) if found.number else destination
-        if not isinstance(inside, ToUser | ToGroup):
-            return found
-        return _here(_place(inside), found.lines)
-    if isinstance(destination, ToUser | ToGroup):
-        return _here(_place(destination), ())
-    if isinstance(destination, Emergency):
-        return _here(f"calls for help: {dialled}; see `holdfast emergency`", ())
-    return _here(f"{dialled} is a code of the house", ())
-
-
-def _place(destination: ToUser | ToGroup) -> str:
-    if isinstance(destination, ToUser):
-        return f"rings {destination.user.name} ({destination.user.extension}) here"
-    return f"goes to the group {destination.group.name} ({destination.group.extension}) here"
-
-
-def _here(text: str, before: tuple[str, ...]) -> Explained:
-    return Explained((*before, text), "", "here", "", (), "")
 
 
 def _bundle(arguments: argparse.Namespace) -> Bundle:

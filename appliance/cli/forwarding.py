@@ -9,6 +9,7 @@ from urllib.parse import quote
 from appliance.cli.door import Door
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import clean, print_json, print_table
+from appliance.web.words import ways
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,17 +52,3 @@ def _reset(arguments: argparse.Namespace) -> int:
     else:
         print(f"{clean(row['extension'])} has set nothing")
     return OK if row["changed"] else NO
-
-
-def ways(forwarding: dict[str, Any]) -> str:
-    """Write a forwarding in words."""
-    found = []
-    for name, value in forwarding.items():
-        words = name.replace("_", " ")
-        if name == "do_not_disturb":
-            found.append(words if value else f"{words} off")
-        elif name != "no_answer_after":
-            found.append(f"{words} to {value}" if value else f"{words} off")
-    if "no_answer_after" in forwarding:
-        found.append(f"after {forwarding['no_answer_after']:g} s")
-    return ", ".join(found) or "calls ring"

@@ -70,6 +70,14 @@ class Parking:
         Transfer(call, leg, Unasked()).start(ReferTo(orbit), now)
         return True
 
+    def give_back(self, orbit: str, now: float) -> bool:
+        """Ring whoever has parked a call, now; return whether one waits at this orbit."""
+        call = self.parked().get(orbit)
+        if call is None or call.waiting is None:
+            return False
+        call.waiting.waited(now)
+        return True
+
     def _held(self, extension: str) -> tuple[Call, Leg] | None:
         """Return the call that a user's phone has put on hold last, and that phone's leg."""
         for call in reversed(list(self._calls.values())):

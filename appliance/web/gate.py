@@ -139,9 +139,15 @@ class Gate:
                     await _check_csrf(request, visitor.csrf)
             if visitor is not None:
                 request[VISITOR] = visitor
-            answer = await handler(request)
+            answer: web.StreamResponse | web.HTTPException
+            try:
+                answer = await handler(request)
+            except web.HTTPRedirection as done:  # The form of a page leads to a page.
+                answer = done
             if visitor is not None and request.method not in SAFE:
                 await self._note(request, visitor)
+            if isinstance(answer, web.HTTPException):
+                raise answer
             return answer
 
         return check

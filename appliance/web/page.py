@@ -18,7 +18,7 @@ from appliance.web.access import ACCESS, Visitor
 from appliance.web.gate import VISITOR
 from appliance.web.live import View
 from appliance.web.problems import problem_words
-from appliance.web.words import age, milliseconds, moment, size
+from appliance.web.words import age, milliseconds, moment, size, ways
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
@@ -28,8 +28,10 @@ MENU = (
     ("/phones", "Phones & users"),
     ("/readiness", "Readiness"),
     ("/calls", "Calls"),
+    ("/waiting", "Parked & forwarded"),
     ("/records", "Records"),
     ("/groups", "Groups"),
+    ("/trunk", "Trunk"),
     ("/emergency", "Emergency"),
     ("/directory", "Directory"),
     ("/configuration", "Configuration"),
@@ -56,7 +58,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(age=age, moment=moment, ms=milliseconds, size=size)
+        self._templates.filters.update(
+            age=age, moment=moment, ms=milliseconds, size=size, forwarded=ways
+        )
         self._templates.globals.update(
             menu=MENU, mode_words=MODE_WORDS, version=__version__, asset=self._asset
         )

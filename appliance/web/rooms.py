@@ -21,6 +21,7 @@ from appliance.web.gate import Gate
 from appliance.web.help_pages import HelpPages
 from appliance.web.live import Live
 from appliance.web.metrics import Metrics
+from appliance.web.outside_pages import OutsidePages
 from appliance.web.page import Pages
 from appliance.web.people_api import PeopleApi
 from appliance.web.record_pages import RecordPages
@@ -80,6 +81,7 @@ def open_rooms(
         DoorPages(pages, gate),
         SitePages(pages, desk),
         HelpPages(pages, desk),
+        OutsidePages(pages, desk),
         RecordPages(pages, desk),
         SystemPages(pages, desk),
     )

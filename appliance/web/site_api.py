@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from appliance.dialling import dial
 from appliance.ports import Commands
 from appliance.rehearsal import Rehearsal, group_rows, moment_at, rehearse
 from appliance.web.answers import as_json
@@ -21,6 +22,8 @@ from appliance.web.stored import Stored
 
 ANSWER_TIMEOUT = 20.0
 """Seconds that core may take; it answers in milliseconds when it lives."""
+DIALLED_LIMIT = 64
+"""Characters of an extension, or of what is dialled."""
 Word = Annotated[str, Meta(max_length=64)]
 Words = Annotated[list[Word], Meta(max_length=500)]
 Keys = Annotated[list[Word], Meta(max_length=50)]
@@ -68,6 +71,8 @@ class SiteApi:
             web.get("/api/v1/groups", self.get_groups),
             web.post("/api/v1/groups/{extension}/walk", self.post_walk),
             web.get("/api/v1/bundle/changes", self.get_changes),
+            web.get("/api/v1/dial", self.get_dial),
+            web.post("/api/v1/parked/{orbit}/return", self.return_parked),
         ]
 
     async def post_test(self, request: web.Request) -> web.Response:
@@ -140,6 +145,22 @@ class SiteApi:
         """List what the bundle in force changed from the one before."""
         found, total = await self._stored.changes()
         return as_json({"total": total, "changes": [change._asdict() for change in found]})
+
+    async def get_dial(self, request: web.Request) -> web.Response:
+        """Tell what digits would do that somebody dials: `from` and `number`."""
+        asked = {name: request.query.get(name, "") for name in ("from", "number")}
+        for name, value in asked.items():
+            if not 0 < len(value) <= DIALLED_LIMIT:
+                raise web.HTTPBadRequest(text=f"{name} has 1 to {DIALLED_LIMIT} characters")
+        bundle = await self._stored.bundle()
+        found = await asyncio.to_thread(dial, bundle, asked["from"], asked["number"])
+        return as_json(found._asdict())
+
+    async def return_parked(self, request: web.Request) -> web.Response:
+        """Send a parked call back to who has parked it, now."""
+        orbit = request.match_info["orbit"]
+        request[CHANGE] = Change("park.return", orbit)
+        return as_json(await self._ask("park.return", orbit=orbit))
 
     async def _ask(self, command: str, **arguments: Any) -> Any:
         async with asyncio.timeout(ANSWER_TIMEOUT):

@@ -1,8 +1,9 @@
-"""How pages write durations, times and sizes."""
+"""How pages write durations, times, sizes and forwardings."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 
 def age(seconds: float | None) -> str:
@@ -38,3 +39,17 @@ def size(octets: float | None) -> str:
             return f"{octets:.0f} {unit}" if unit == "B" else f"{octets:.1f} {unit}"
         octets /= 1024
     return f"{octets:.1f} TiB"
+
+
+def ways(forwarding: dict[str, Any]) -> str:
+    """Write a forwarding in words."""
+    found = []
+    for name, value in forwarding.items():
+        words = name.replace("_", " ")
+        if name == "do_not_disturb":
+            found.append(words if value else f"{words} off")
+        elif name != "no_answer_after":
+            found.append(f"{words} to {value}" if value else f"{words} off")
+    if "no_answer_after" in forwarding:
+        found.append(f"after {forwarding['no_answer_after']:g} s")
+    return ", ".join(found) or "calls ring"

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from appliance.bundle import ParkingPlaces
 from appliance.call.events import SoundEnded
+from appliance.errors import LocalError
 from appliance.sip.message import Request, Response
 from tests.call.test_replaces import answered
 from tests.call.trio import MUSIC, Trio, agree
@@ -300,3 +301,14 @@ def test_a_restart_ends_a_parked_call_and_says_so() -> None:
     trio.alice.answer(trio.alice.expect("BYE"), 481)  # it has hung up already
     assert (trio.bench.record.outcome, trio.bench.record.ended_by) == ("answered", "system")
     assert trio.parked == []
+
+
+def test_an_admin_sends_a_parked_call_back_before_its_time() -> None:
+    trio = Lot()
+    trio.park()
+    told, actions = trio.bench.core.command("park.return", {"orbit": "7701"}, trio.bench.now)
+    trio.bench.perform(actions)
+    assert told == {"orbit": "7701"}
+    assert trio.alice.expect("INVITE").request_uri.user == "1001"
+    with pytest.raises(LocalError, match="no call is parked at '7702'"):
+        trio.bench.core.command("park.return", {"orbit": "7702"}, trio.bench.now)

@@ -26,6 +26,8 @@ PAGES = {
     "survivability": "/survivability",
     "phones": "/phones",
     "readiness": "/readiness",
+    "waiting": "/waiting",
+    "trunk": "/trunk?from=1001&number=1002",
     "emergency": "/emergency?from=1001",
     "calls": "/calls",
     "records": "/records",

@@ -10,7 +10,13 @@ from tests.web.house import PASSWORD, TOKEN, Browser, House, run
 
 ENDS_SESSION = ("DELETE /api/v1/session", "POST /logout")
 """Routes after which one has to log in again."""
-FILLED = {"{id}": "none", "{name}": "nobody", "{extension}": "0000", "{file}": "none"}
+FILLED = {
+    "{id}": "none",
+    "{name}": "nobody",
+    "{extension}": "0000",
+    "{file}": "none",
+    "{orbit}": "7709",
+}
 
 
 def path_of(route: str) -> tuple[str, str]:
