@@ -122,8 +122,9 @@ class Connection:
         self._limits = limits
         self._framer = StreamFramer()
         self._owing = True
-        self._queue: deque[bytes] = deque()
-        self._waiting: list[bytes] = []
+        self._queue: deque[bytes] | None = None
+        """What waits for room; None, as nearly always: nothing has had to yet."""
+        self._waiting: list[bytes] | None = None
         """Messages that wait for the connection to be open."""
         self._tls: TlsSession | None = None
 
@@ -137,8 +138,8 @@ class Connection:
         """Carry SIP from now on, and send what has waited for that."""
         self.state = State.OPEN
         self._owe(self._limits.first_message_timeout if self.asked is None else None)
-        waiting, self._waiting = self._waiting, []
-        for data in waiting:
+        waiting, self._waiting = self._waiting, None
+        for data in waiting or ():
             self.send(data)
 
     def read(self, now: float) -> None:
@@ -153,6 +154,8 @@ class Connection:
         self._keeper.octets_received += len(data)
         if not data:
             self._keeper.cut(self, "ended")
+        elif self._tls is None and self.state is State.OPEN:
+            self._receive(data, now)
         elif self.state is not State.CLOSING:
             self._take(data, now)
 
@@ -225,7 +228,7 @@ class Connection:
                 data = self._tls.encrypt(data)
             self._write(data)
         elif self.state < State.OPEN:
-            self._waiting.append(data)
+            self._waiting = [*(self._waiting or ()), data]
             if sum(map(len, self._waiting)) > HIGH_WATER:
                 self._keeper.cut(self, "slow_reader")
 
@@ -247,6 +250,8 @@ class Connection:
             self._keeper.watch(self)
 
     def _enqueue(self, data: bytes) -> None:
+        if self._queue is None:
+            self._queue = deque()
         self._queue.append(data)
         self.queued += len(data)
         if self.queued > HIGH_WATER:
