@@ -190,6 +190,7 @@ class Gateways:
         group = self._places[gateway.place].group
         if gateway.missed(group.misses, why, now):
             self._tell(gateway)
+            self._give_up(gateway, now)
         pause = group.interval if gateway.state == "down" else min(TIMEOUT, group.interval)
         self._later(gateway, max(now, gateway.asked_at + pause))
 
@@ -203,6 +204,11 @@ class Gateways:
         if severity is not None:
             text = f"SBC {gateway.line.name} is {gateway.state}: {gateway.reason}"
             self._emit(Notice(severity, "trunk.sbc", text))
+
+    def _give_up(self, gateway: Gateway, now: float) -> None:
+        """Let calls that still ring through an SBC which is down now go on to the next."""
+        for leg in self._lines.on(gateway.line.name) if gateway.state == "down" else ():
+            leg.cut_off(now)
 
     def _options(self, gateway: Gateway) -> Request:
         here = host_port(gateway.flow.local)

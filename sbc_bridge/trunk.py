@@ -32,7 +32,7 @@ from sbc_bridge.toll import Toll
 RING_TIME = 120.0
 """Seconds somebody outside is rung; carriers give up before that."""
 NEXT = frozenset({408, 500, 502, 503, 504})
-"""Answers of an SBC after which the next is asked, as long as nobody was rung."""
+"""Answers of an SBC after which the next is asked; where somebody was rung only after 503."""
 PASSED = frozenset({403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606})
 """Answers of an SBC that the caller is told as they are; others become 503."""
 
@@ -240,7 +240,7 @@ class Trunk:
                 outcome = yield self._ring(group, gateway, number, dress, payer)
                 status, retry_after = outcome.status, outcome.retry_after
                 self.gateways.tried(gateway, status, retry_after, outcome.at)
-                if outcome.word == "no_answer" or outcome.rang or status not in NEXT:
+                if outcome.word == "no_answer" or status not in NEXT or _rang_out(outcome):
                     return outcome
             if not asked:
                 why = self.gateways.why_none(group.id, outcome.at)
@@ -289,6 +289,14 @@ def trusts_of(groups: Iterable[RouteGroup]) -> Iterable[Trust]:
         for sbc in group.sbcs:
             if sbc.transport == "TLS":
                 yield Trust(sbc.host, group.ca, group.crl)
+
+
+def _rang_out(outcome: Outcome) -> bool:
+    """Tell whether somebody was rung who may have chosen not to answer.
+
+    503 is no such choice: the SBC has given up or is gone, and its callers would be lost with it.
+    """
+    return outcome.rang and outcome.status != 503
 
 
 def _shows(identity: Identity) -> str:

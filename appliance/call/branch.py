@@ -149,6 +149,13 @@ class Branch(Leg):
         if tx is not None:
             tx.cancel(now, [("Reason", reason)] if reason else [])
 
+    def cut_off(self, now: float) -> None:
+        """Ring here no longer: nobody's answer would come."""
+        if self.alive:
+            attempt = self.attempt
+            self.cancel(now)
+            attempt.declined(self, 503, now)
+
     def close(self) -> None:
         """Forget everything, the call and the transaction of the INVITE too."""
         self.attempt = OVER

@@ -152,6 +152,9 @@ class Leg:
         if self.dialog is not None:
             self.context.legs.remove(self.dialog)
 
+    def cut_off(self, now: float) -> None:
+        """Go on: those who talk may still hear each other, and their line may come back."""
+
     def reached(self, send: Callable[[Flow, float], None], now: float) -> None:
         """Call `send` with the phone's flow: at once, or when the phone is back; or never."""
 

@@ -41,6 +41,10 @@ class OnLine(Protocol):
 
     line: Line | None
 
+    def cut_off(self, now: float) -> None:
+        """Take that whoever is at the line's other end is gone."""
+        ...
+
 
 class Lines:
     """Know which legs are on which line: for limits, and to make room."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import signal
 from pathlib import Path
 
 from tests.system.network import APPLIANCE, Host
@@ -25,8 +28,15 @@ loadmodule "rr.so"
 loadmodule "maxfwd.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
+loadmodule "xlog.so"
+modparam("xlog", "buf_size", 65536)
+
+reply_route {{
+    xlog("L_INFO", "{heard}$si $(mb{{s.encode.base64}})\n");
+}}
 
 request_route {{
+    xlog("L_INFO", "{heard}$si $(mb{{s.encode.base64}})\n");
     if (is_method("OPTIONS") && !has_totag()) {{ sl_send_reply("200", "OK"); exit; }}
     if (has_totag()) {{
         if (loose_route()) {{ t_relay(); exit; }}
@@ -44,6 +54,8 @@ request_route {{
     t_relay();
 }}
 """
+HEARD = "heard:"
+"""Goes in the log before the sender of each message that came, and its octets in base64."""
 TLS = """enable_tls=yes
 listen=tls:{address}:5061
 loadmodule "tls.so"
@@ -91,7 +103,12 @@ class KamailioSbc:
             )
             tls, way = TLS.format(address=host.address, profile=profile), "5061;transport=tls"
         text = CONFIGURATION.format(
-            address=host.address, appliance=APPLIANCE, phone=phone.address, way=way, tls=tls
+            address=host.address,
+            appliance=APPLIANCE,
+            phone=phone.address,
+            way=way,
+            tls=tls,
+            heard=HEARD,
         )
         self._file = self.folder / "kamailio.cfg"
         self._file.write_text(text)
@@ -109,6 +126,18 @@ class KamailioSbc:
         self.process.terminate()
         self.process.wait(10)
 
+    def die(self) -> None:
+        """End all its processes at once, without a word."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def heard(self) -> list[bytes]:
+        """Give every message that came from the appliance, decrypted, to the last octet."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        pairs = (line.partition(HEARD)[2].split() for line in lines)
+        return [base64.b64decode(pair[1]) for pair in pairs if pair and pair[0] == APPLIANCE]
+
     def trace(self) -> str:
         """Give the end of its log."""
-        return self.log.read_text(errors="replace")[-4000:]
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(line for line in lines if HEARD not in line)[-4000:]

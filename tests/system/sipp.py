@@ -36,6 +36,10 @@ class Sipp:
         """Begin to take so many calls."""
         return self._begin("answer", APPLIANCE, "", "-m", str(count))
 
+    def rings(self, count: int) -> subprocess.Popen[bytes]:
+        """Begin to take so many calls as somebody outside does: after half a second, with SRTP."""
+        return self._begin("ring", APPLIANCE, "", "-m", str(count))
+
     def answer(self) -> subprocess.Popen[bytes]:
         """Begin to wait for one call, answer it, and echo what is said."""
         return self._begin("answer", APPLIANCE, "", "-rtp_echo")
@@ -68,6 +72,10 @@ class Sipp:
     def _end(self, process: subprocess.Popen[bytes], seconds: float = 45) -> None:
         status = process.wait(seconds)
         assert status == 0, f"sipp ended with {status}\n{self.trace()}"
+
+    def sent_and_received(self) -> bytes:
+        """Give every message of all runs, as sipp writes them."""
+        return (self.folder / "messages").read_bytes()
 
     def trace(self) -> str:
         """Give what was sent and received."""

@@ -167,15 +167,28 @@ def test_an_expired_certificate_is_refused_with_its_reason_and_the_next_group_ca
     trunk.wait_for(TLS_SBC, "up", 30)
 
 
+def test_nothing_of_the_inside_came_over_tls(trunk: Trunk) -> None:
+    heard = trunk.tls.heard()
+    methods = {message.partition(b" ")[0] for message in heard}
+    assert methods >= {b"OPTIONS", b"INVITE", b"ACK", b"BYE", b"SIP/2.0"}
+    for message in heard:
+        found = inside_of(trunk).search(message)
+        assert found is None, message.decode(errors="replace")
+
+
+def inside_of(trunk: Trunk) -> re.Pattern[bytes]:
+    """Give what nobody outside may see."""
+    address = re.escape(trunk.site.phone(INSIDE).address.encode())
+    return re.compile(address + rb"|" + DOMAIN.encode() + rb"|baresip|User 101|sip:101@")
+
+
 def _nothing_of_the_inside(file: Path, trunk: Trunk) -> None:
     """Search every octet that the appliance sent to the SBC."""
     words = ["tshark", "-r", str(file), "-Y", f"ip.src == {APPLIANCE} && udp", "-T", "fields"]
     shown = subprocess.run([*words, "-e", "udp.payload"], capture_output=True, text=True)
     payloads = [bytes.fromhex(line.replace(":", "")) for line in shown.stdout.split()]
     assert sum(b"SIP/2.0" in data for data in payloads) >= 3
-    address = re.escape(trunk.site.phone(INSIDE).address.encode())
-    inside = re.compile(address + rb"|" + DOMAIN.encode() + rb"|baresip|User 101|sip:101@")
     for data in payloads:
         if b"SIP/2.0" in data:
-            found = inside.search(data)
+            found = inside_of(trunk).search(data)
             assert found is None, data.decode(errors="replace")

@@ -90,6 +90,49 @@ def test_who_rang_already_is_not_rung_once_more_elsewhere() -> None:
     assert site.alice.responses()[-1] == 503
 
 
+def test_a_call_that_rings_goes_on_when_the_connection_to_its_sbc_breaks() -> None:
+    site = Trunked(trunk_bundle(udp(1, priority=1, transport="TLS"), udp(2, priority=2)))
+    invite = site.alice.invite("95125550199")
+    call = site.sbcs[0].expect("INVITE")
+    site.sbcs[0].answer(call, 183, body=sdp(site.sbcs[0].host))
+    site.bench.perform(site.bench.core.lost(site.sbcs[0].flow, site.bench.now, "reset"))
+    answered(site.alice, invite, site.sbcs[1], site.sbcs[1].expect("INVITE"))
+    assert len(site.bench.core.switchboard.calls) == 1
+
+
+def test_a_call_that_rings_goes_on_when_its_sbc_says_that_it_cannot() -> None:
+    site = two()
+    invite = site.alice.invite("95125550199")
+    call = site.sbcs[0].expect("INVITE")
+    site.sbcs[0].answer(call, 180)
+    site.sbcs[0].answer(call, 503)
+    answered(site.alice, invite, site.sbcs[1], site.sbcs[1].expect("INVITE"))
+
+
+def test_a_call_that_rings_goes_on_when_its_sbc_is_found_to_be_down() -> None:
+    site = two()
+    invite = site.alice.invite("95125550199")
+    call = site.sbcs[0].expect("INVITE")
+    site.sbcs[0].answer(call, 180)
+    site.sbcs[0].options = 0
+    while site.states()[0] != "down":
+        site.bench.advance(0.1)
+    site.sbcs[0].expect("CANCEL")
+    answered(site.alice, invite, site.sbcs[1], site.sbcs[1].expect("INVITE"))
+    assert site.rows()[0]["calls"] == 0
+
+
+def test_those_who_talk_are_left_alone_when_their_sbc_is_down() -> None:
+    site = two()
+    invite = site.alice.invite("95125550199")
+    answered(site.alice, invite, site.sbcs[0], site.sbcs[0].expect("INVITE"))
+    site.sbcs[0].options = 0
+    site.bench.advance(60)
+    assert site.states()[0] == "down"
+    assert site.rows()[0]["calls"] == 1
+    assert not site.sbcs[0].requests()
+
+
 def test_retry_after_is_respected() -> None:
     site = two()
     site.alice.invite("95125550199")
