@@ -21,6 +21,7 @@ PROGRAMS = (
     "sysctl",
     "baresip",
     "ldapsearch",
+    "linphone-daemon",
     "sipp",
     "slapd",
     "systemd-analyze",

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tests.system.baresip import Baresip
+from tests.system.ear import tones
+from tests.system.linphone import Linphone
 from tests.system.network import APPLIANCE
-from tests.system.site import DOMAIN, System, credential, password, site_in_outage
+from tests.system.site import DOMAIN, HOLDFAST, System, credential, password, site_in_outage
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
@@ -18,6 +20,16 @@ PARTS = {
     "texts": {"outage": "Backup service is on.", "over": "It is over."},
     "park": {"first": "7701", "last": "7702"},
     "pickup_groups": [{"id": "all", "members": ["101", "102", "103"]}],
+    "groups": [
+        {
+            "id": "desk",
+            "name": "Front desk",
+            "extension": "700",
+            "kind": "members",
+            "members": ["105"],
+            "empty": "102",
+        }
+    ],
     "users": [
         {
             "id": name,
@@ -26,9 +38,25 @@ PARTS = {
             "aliases": [f"ana.silva.{name}"],
             "credentials": [credential(name)],
         }
-        for name in ("101", "102", "103")
+        for name in ("101", "102", "103", "104", "105")
     ],
 }
+LADDER = [
+    "|-------->|         |         |  calls 700",
+    "|         *         |         |  group Front desk (700)",
+    "|         *         |         |  passed over: 105 (no phone here)",
+    "|         *         |         |  nobody has a phone here now: on to",
+    "|         |         |         |  102",
+    "|         *         |         |  102 forwards to 103: always",
+    "|         |-------->|         |  ring 103: 1 phones, 60 s",
+    "|<--------|---------|         |  answered by 103 on UDP",
+    "|         |         |         |  10.77.0.13:5060",
+    "|         |<--------|         |  103 transfers to 104",
+    "|         |---------|-------->|  ring 104: 1 phones, 60 s",
+    "|         |<--------|---------|  103 is replaced by 104 on UDP",
+    "|         |         |         |  10.77.0.14:5060",
+]
+"""A call of 101 to a group, which goes on to 102, who forwards to 103, who transfers to 104."""
 
 
 def account(number: int, answers: str = "auto") -> str:
@@ -40,11 +68,12 @@ def account(number: int, answers: str = "auto") -> str:
 
 
 class Phones:
-    """A site in an outage with three phones, 101 to 103, that answer by themselves."""
+    """A site in an outage with phones that answer by themselves: 101 to 103, and 104 that mixes."""
 
     def __init__(self, site: System) -> None:
         self.site = site
         self.one, self.two, self.three = (self._phone(number) for number in range(3))
+        self.mixer = Linphone(site.phone(3), site.folder, "104")
 
     def _phone(self, number: int) -> Baresip:
         host, folder = self.site.phone(number), self.site.folder
@@ -76,8 +105,10 @@ class Phones:
 @pytest.fixture(scope="module")
 def phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phones]:
     folder: Path = tmp_path_factory.mktemp("features")
-    with site_in_outage(folder, 3, policies=POLICIES, parts=PARTS) as system:
-        yield Phones(system)
+    with site_in_outage(folder, 4, policies=POLICIES, parts=PARTS) as system:
+        found = Phones(system)
+        yield found
+        found.mixer.close()
 
 
 def test_a_phone_shows_that_the_site_serves_itself(phones: Phones) -> None:
@@ -152,3 +183,85 @@ def test_a_call_that_rings_is_picked_up_elsewhere(phones: Phones) -> None:
     caller.do("hangup")
     until(lambda: not phones.site.holdfast("calls"), 10, "the call is over", phones.site.evidence)
     assert phones.last_record("102")["answered_by"] == "103"
+
+
+def heard_at(phones: Phones, where: Baresip | Linphone, *wanted: Baresip) -> None:
+    """Wait until these phones' tones reach another one, each in a stream of its own."""
+    expected = [one.tone for one in wanted]
+
+    def heard() -> bool:
+        return tones(where.host, *expected) == expected
+
+    until(heard, 15, f"{expected} at {where.name}", phones.site.evidence)
+
+
+def three_talk(phones: Phones, first: Baresip, second: Baresip) -> None:
+    """Wait until the one that mixes hears both, and each of the two hears the other by it."""
+    heard_at(phones, phones.mixer, first, second)
+    heard_at(phones, first, second)
+    heard_at(phones, second, first)
+
+
+def test_three_talk_by_a_phone_that_mixes_whatever_happens_to_its_two_calls(
+    phones: Phones,
+) -> None:
+    mixer, ben, cleo, dora = phones.mixer, phones.one, phones.two, phones.three
+    cleo.become(account(1))
+    for phone in (cleo, dora):
+        phone.listen()
+    at_cleo, at_dora = len(cleo.events), len(dora.events)
+    first = mixer.dial("101")
+    mixer.do(f"call-pause {first}")
+    mixer.reaches(first, "Paused")
+    second = mixer.dial("102")
+    mixer.join(first, second)
+    three_talk(phones, ben, cleo)
+    # One of them holds the two others, and takes them back: re-INVITEs both.
+    cleo.do("hold")
+    mixer.reaches(second, "PausedByRemote")
+    cleo.do("resume")
+    mixer.reaches(second, "StreamsRunning")
+    three_talk(phones, ben, cleo)
+    # The one that mixes holds one of the two, and joins them again.
+    mixer.part(first)
+    mixer.reaches(first, "Paused")
+    mixer.join(first, second)
+    three_talk(phones, ben, cleo)
+    # One hands its end on: to the one that mixes that is one more re-INVITE.
+    cleo.do("transfer", f"sip:103@{DOMAIN}")
+    cleo.wait("CALL_CLOSED", 10, at_cleo)
+    three_talk(phones, ben, dora)
+    phones.site.kill("core")
+    three_talk(phones, ben, dora)
+    until(lambda: phones.site.holdfast("status"), 10, "core is back", phones.site.evidence)
+    for call in (first, second):
+        mixer.do(f"terminate {call}")
+        mixer.reaches(call, "gone")
+    dora.wait("CALL_CLOSED", 10, at_dora)
+    until(lambda: phones.site.holdfast("calls") == [], 10, "all is over", phones.site.evidence)
+    assert "102 transfers to 103" in phones.last_record("102")["steps"]
+
+
+def test_the_path_of_a_call_is_shown_as_a_ladder(phones: Phones) -> None:
+    caller, away, stand_in = phones.one, phones.two, phones.three
+    since = phones.dial(away, "*72103")
+    away.wait("CALL_CLOSED", 10, since)
+    since = phones.dial(caller, "700")
+    caller.wait("CALL_ESTABLISHED", 10, since)
+    phones.talk(caller, stand_in)
+    stand_in.listen()
+    there = len(stand_in.events)
+    stand_in.do("transfer", f"sip:104@{DOMAIN}")
+    stand_in.wait("CALL_CLOSED", 10, there)
+    heard_at(phones, phones.mixer, caller)
+    (call,) = phones.site.holdfast("calls")
+    words = ["--settings", str(phones.site.settings), "calls", "show", call["id"]]
+    shown = phones.site.network.appliance.run(HOLDFAST, *words)
+    caller.do("hangup")
+    phones.site.holdfast("forwarding", "reset", "102")
+    _, _, ladder = shown.partition("seconds since it began:\n")
+    heading, *rungs = ladder.rstrip().splitlines()
+    assert heading.split() == ["101", "Holdfast", "103", "104"]
+    assert [rung[9:] for rung in rungs] == LADDER, shown
+    seconds = [float(rung[:9]) for rung in rungs if rung[:9].strip()]
+    assert seconds == sorted(seconds)
