@@ -30,7 +30,7 @@ from appliance.errors import LocalError, RemoteError
 from appliance.pbx import overview
 from appliance.pbx.room import make_room
 from appliance.pbx.site import Site
-from appliance.pbx.survival import Survival, restored_state
+from appliance.pbx.survival import Mode, Survival, restored_state
 from appliance.pbx.switchboard import Switchboard
 from appliance.pbx.testing import AskedTest, scope_of
 from appliance.pbx.zones import Zones
@@ -89,7 +89,15 @@ class Core:
         self.alerts = Alerts(identifiers.token(), wall)
         back = self.callbacks.leads_back
         self.trunk = Trunk(
-            self.timers, self.transactions, identifiers, emit, wall, lines, ports, back
+            self.timers,
+            self.transactions,
+            identifiers,
+            emit,
+            wall,
+            lines,
+            ports,
+            back,
+            lambda: self.survival.mode if self.survival is not None else "",
         )
         self.switchboard = Switchboard(
             self.timers,
@@ -233,12 +241,17 @@ class Core:
         return self._take()
 
     def _watch_zones(self, bundle: Bundle, now: float) -> None:
-        changed = self.switchboard.people.mode_changed
-        survival = Survival(self.timers, self._emit, bundle.monitoring, self._wall, changed)
+        survival = Survival(
+            self.timers, self._emit, bundle.monitoring, self._wall, self._mode_changed
+        )
         zones = Zones(self.timers, self._emit, bundle.monitoring, survival.review)
         zones.apply(bundle.zones, bundle.monitoring, now)
         survival.start(zones, restored_state(self._restored.mode), now)
         self.survival, self.zones = survival, zones
+
+    def _mode_changed(self, mode: Mode, now: float) -> None:
+        self.switchboard.people.mode_changed(mode, now)
+        self.trunk.peering.changed(now)
 
     # -- what admins ask ----------------------------------------------------------------------
 
@@ -355,6 +368,15 @@ class Core:
     def _release_caller(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         return self.trunk.release(str(arguments.get("extension")), now)
 
+    def _peers(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        return self.trunk.sites(now)
+
+    def _drain_peer(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        return self.trunk.drain_site(str(arguments.get("site")), True, now)
+
+    def _resume_peer(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
+        return self.trunk.drain_site(str(arguments.get("site")), False, now)
+
     def _emergency(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
         return self._of_emergencies().state(now)
 
@@ -407,6 +429,9 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "trunk.drain": Core._drain_sbc,
     "trunk.resume": Core._resume_sbc,
     "trunk.release": Core._release_caller,
+    "peers": Core._peers,
+    "peers.drain": Core._drain_peer,
+    "peers.resume": Core._resume_peer,
     "emergency": Core._emergency,
     "emergency.trial": Core._emergency_trial,
     "emergency.alerts": Core._emergency_alerts,

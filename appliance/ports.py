@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from appliance.bundle import Zone
 from appliance.call.actions import LocateGateway, Relay, Trust
 from appliance.call.events import GatewayLocated, MediaEvent, ZoneAnswer
@@ -113,11 +115,25 @@ class GatewayLocator(Protocol):
         ...
 
 
+class CertificateShown(msgspec.Struct, frozen=True):
+    """A certificate that has proved a name."""
+
+    names: tuple[str, ...]
+    """Everything it is for (RFC 5922)."""
+    issuer: str
+    expires: float
+    """Unix seconds."""
+
+
 class Certificates(Protocol):
     """Knows whose certificates count on connections out of the site."""
 
     def trust(self, trusts: Iterable[Trust]) -> None:
         """Believe exactly these from now on; connections that are there go on."""
+        ...
+
+    def shown_by(self, name: str) -> CertificateShown | None:
+        """Return what whoever is trusted as `name` has shown last; None: nothing yet."""
         ...
 
 

@@ -126,6 +126,7 @@ class Runtime:
         self._core = core
         self._store = store
         self._journal = journal
+        self._certificates = outside[1]
         self._media = media
         self._send: Callable[[Flow, bytes], None] = _nowhere
         self._timer: asyncio.TimerHandle | None = None
@@ -303,6 +304,11 @@ class Runtime:
             call["from_callee"] = row.from_b if row else None
         return calls
 
+    async def _peers(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Add what each site has shown to prove its name."""
+        rows = self._ask_core(command, arguments)
+        return [{**row, "certificate": self._certificates.shown_by(row["host"])} for row in rows]
+
     async def _records(self, arguments: dict[str, Any]) -> Any:
         asked = msgspec.convert(arguments, _Records)
         return await self._store.records(**msgspec.structs.asdict(asked))
@@ -364,6 +370,9 @@ class _File(msgspec.Struct, frozen=True):
 COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
     "status": Runtime._status,
     "calls": Runtime._calls,
+    "peers": lambda runtime, arguments: runtime._peers("peers", arguments),
+    "peers.drain": lambda runtime, arguments: runtime._peers("peers.drain", arguments),
+    "peers.resume": lambda runtime, arguments: runtime._peers("peers.resume", arguments),
     "records": Runtime._records,
     "records.pending": Runtime._pending,
     "records.uploaded": Runtime._uploaded,

@@ -6,10 +6,15 @@ change by OPTIONS alone, but a call that met silence has OPTIONS asked at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
+from appliance.call.context import ALLOW, contact_uri
 from appliance.call.line import Line
-from appliance.sip.flow import Flow
+from appliance.sip.flow import Flow, host_port
+from appliance.sip.head import Header
+from appliance.sip.identifiers import Identifiers
+from appliance.sip.message import Request
 
 GatewayState = Literal["unknown", "up", "failing", "down", "rising"]
 Input = Literal["answered", "missed", "missed enough", "answered enough"]
@@ -34,6 +39,8 @@ class Gateway:
         "answers",
         "asked_at",
         "domain",
+        "failed_at",
+        "failure",
         "flow",
         "line",
         "max_calls",
@@ -67,6 +74,10 @@ class Gateway:
         self.trouble = ""
         """Why its connection ended last, until it answers again."""
         self.rtt: float | None = None
+        self.failed_at: float | None = None
+        """When it last owed an answer; None: never since the start."""
+        self.failure = ""
+        """Why it did."""
         self.misses = self.answers = 0
         """In a row."""
         self.asked_at = now
@@ -84,11 +95,31 @@ class Gateway:
     def missed(self, needed: int, why: str, now: float) -> bool:
         """Take an OPTIONS without answer; tell whether it changed the state."""
         self.misses, self.answers = self.misses + 1, 0
+        self.failed_at, self.failure = now, why
         return self._step("missed enough" if self.misses >= needed else "missed", why, now)
 
     def usable(self, now: float) -> bool:
         """Tell whether calls may be tried here."""
         return self.state in USABLE and self.refused_until <= now
+
+    def options(self, identifiers: Identifiers, more: Iterable[Header]) -> Request:
+        """Return the question whether it is well."""
+        here = host_port(self.flow.local)
+        return Request(
+            "OPTIONS",
+            f"sip:{self.domain}",
+            [
+                ("Max-Forwards", "70"),
+                ("From", f"<sip:holdfast@{here}>;tag={identifiers.token()}"),
+                ("To", f"<sip:{self.domain}>"),
+                ("Call-ID", identifiers.token()),
+                ("CSeq", "1 OPTIONS"),
+                ("Contact", contact_uri(self.flow)),
+                ("Accept", "application/sdp"),
+                ("Allow", ALLOW),
+                *more,
+            ],
+        )
 
     def _step(self, input: Input, why: str, now: float) -> bool:
         after = TRANSITIONS[self.state].get(input, self.state)

@@ -8,14 +8,14 @@ from typing import Any
 from appliance.bundle import RouteGroup, Sbc
 from appliance.call.actions import Action, LocateGateway, Notice
 from appliance.call.asked import Asked
-from appliance.call.context import ALLOW, contact_uri
 from appliance.call.events import GatewayLocated
 from appliance.call.line import Line, Lines
 from appliance.errors import RemoteError
 from appliance.sip.flow import Flow, Transport, host_port
+from appliance.sip.head import Header
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
-from appliance.sip.message import Request, Response
+from appliance.sip.message import Response
 from appliance.sip.timers import Timer, TimerQueue
 from sbc_bridge.gateway import Gateway
 
@@ -67,6 +67,10 @@ class Gateways:
         self._asking: dict[Gateway, Timer] = {}
         self.drained: set[str] = set()
         """Places that get no new calls, by the will of an admin."""
+        self.told: Callable[[RouteGroup], Iterable[Header]] = lambda group: ()
+        """Return what OPTIONS tells the SBCs of a route group besides."""
+        self.heard: Callable[[RouteGroup, Response, float], None] = lambda group, said, now: None
+        """Take the answer."""
 
     def apply(self, groups: Iterable[RouteGroup], now: float) -> None:
         """Watch exactly these from now on; what is known of an unchanged one is kept."""
@@ -146,6 +150,12 @@ class Gateways:
 
     # -- whether they are well ----------------------------------------------------------------
 
+    def ask(self, group: str, now: float) -> None:
+        """Ask every SBC of a route group now, whenever its turn would be."""
+        for key, place in self._places.items():
+            for gateway in self._gateways.get(key, ()) if place.group.id == group else ():
+                self._ask(gateway, now)
+
     def _ask(self, gateway: Gateway, now: float) -> None:
         """Send OPTIONS, and the next when its time has come."""
         self._let_be(gateway)
@@ -166,7 +176,8 @@ class Gateways:
         pause = min(TIMEOUT, group.interval)
         self._asking[gateway] = self._timers.arm(now + pause, silent)
         try:
-            self._transactions.request(self._options(gateway), gateway.flow, now, Asked(done))
+            options = gateway.options(self._identifiers, self.told(group))
+            self._transactions.request(options, gateway.flow, now, Asked(done))
         except RemoteError as error:
             done(None, error.status, now)
 
@@ -180,6 +191,7 @@ class Gateways:
             self._missed(gateway, f"answered {status}", now)
         elif gateway.place in self._places:
             group = self._places[gateway.place].group
+            self.heard(group, response, now)
             if gateway.answered(group.answers, rtt, now):
                 self._tell(gateway)
             self._later(gateway, now + group.interval)
@@ -210,23 +222,6 @@ class Gateways:
         for leg in self._lines.on(gateway.line.name) if gateway.state == "down" else ():
             leg.cut_off(now)
 
-    def _options(self, gateway: Gateway) -> Request:
-        here = host_port(gateway.flow.local)
-        return Request(
-            "OPTIONS",
-            f"sip:{gateway.domain}",
-            [
-                ("Max-Forwards", "70"),
-                ("From", f"<sip:holdfast@{here}>;tag={self._identifiers.token()}"),
-                ("To", f"<sip:{gateway.domain}>"),
-                ("Call-ID", self._identifiers.token()),
-                ("CSeq", "1 OPTIONS"),
-                ("Contact", contact_uri(gateway.flow)),
-                ("Accept", "application/sdp"),
-                ("Allow", ALLOW),
-            ],
-        )
-
     def lost(self, flow: Flow, reason: str) -> None:
         """Keep in mind why a connection ended."""
         for gateway in self.all():
@@ -246,6 +241,14 @@ class Gateways:
         """Return every address of every SBC."""
         for gateways in self._gateways.values():
             yield from gateways
+
+    def of(self, key: str) -> list[Gateway]:
+        """Return every address of one SBC."""
+        return self._gateways.get(key, [])
+
+    def lost_at(self, key: str) -> str:
+        """Return why an SBC cannot be found; empty: it can."""
+        return self._places[key].failure
 
     def choose(self, group: str, now: float) -> list[Gateway]:
         """Return who may take a call of a route group, in the order in which to ask them.
@@ -321,10 +324,15 @@ class Gateways:
 
     # -- what admins see ----------------------------------------------------------------------
 
-    def rows(self, wall: Callable[[float], float], now: float) -> list[dict[str, Any]]:
-        """Return every SBC of the bundle, one row for each address."""
+    def rows(
+        self, groups: Iterable[str], wall: Callable[[float], float], now: float
+    ) -> list[dict[str, Any]]:
+        """Return every SBC of some route groups, one row for each address."""
         rows = []
+        wanted = set(groups)
         for key, place in self._places.items():
+            if place.group.id not in wanted:
+                continue
             shared = {
                 "sbc": key,
                 "route_group": place.group.id,

@@ -15,6 +15,7 @@ from appliance.call.outside import Arrival, Leaving
 from appliance.call.steps import Goto, Note, Outcome, Plan, Reject, Ring, Shown, Step, Target
 from appliance.errors import LocalError
 from appliance.sip.flow import Flow, Transport
+from appliance.sip.head import Header
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
@@ -22,10 +23,11 @@ from appliance.sip.timers import TimerQueue
 from appliance.sip.uri import SipUri
 from sbc_bridge.caller_id import Identity, dressed, identity_of
 from sbc_bridge.gateway import Gateway
-from sbc_bridge.gateways import Gateways
+from sbc_bridge.gateways import Gateways, place_key
 from sbc_bridge.inbound import Inbound
 from sbc_bridge.numbers import Numbers, Reading
-from sbc_bridge.peers import PREFIX, Away, Peers
+from sbc_bridge.peering import Peering
+from sbc_bridge.peers import Away, Peers
 from sbc_bridge.permission import refusal
 from sbc_bridge.toll import Toll
 
@@ -35,6 +37,8 @@ NEXT = frozenset({408, 500, 502, 503, 504})
 """Answers of an SBC after which the next is asked; where somebody was rung only after 503."""
 PASSED = frozenset({403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606})
 """Answers of an SBC that the caller is told as they are; others become 503."""
+ROUND = frozenset({482, 483})
+"""Answers of another site to a call that goes round."""
 
 Dress = Callable[[RouteGroup, Gateway], tuple[str, Shown]]
 """Return Request-URI and what else shows of a call through a gateway."""
@@ -70,12 +74,17 @@ class Trunk:
         lines: Lines,
         ports: dict[Transport, int],
         leads_back: Callable[[str], bool] = lambda number: False,
+        mode: Callable[[], str] = lambda: "",
     ) -> None:
-        """`leads_back` tells whether somebody is to be called back on a number (E7)."""
+        """`leads_back` tells whether somebody is to be called back on a number (E7).
+
+        `mode` returns the site's own; empty: there is none yet.
+        """
         self._emit = emit
         self._wall = wall
         self._leads_back = leads_back
         self.gateways = Gateways(timers, transactions, identifiers, emit, lines, ports)
+        self.peering = Peering(self.gateways, lines, wall, mode)
         self.toll = Toll(emit, lines)
         self.site: Site | None = None
         """What the bundle in force says; None: there is none yet."""
@@ -90,6 +99,7 @@ class Trunk:
         if trusts != self._trusts:
             self._trusts = trusts
             self._emit(TrustGateways(trusts))
+        self.peering.apply(self.site.peers)
         self.gateways.apply(watched, now)
 
     def located(self, event: GatewayLocated, now: float) -> None:
@@ -108,6 +118,14 @@ class Trunk:
         """Return how to reach the SBC of a flow whose connection has ended."""
         return self.gateways.anew(flow)
 
+    def greeted(self, request: Request, flow: Flow, now: float) -> tuple[Header, ...]:
+        """Take an OPTIONS; return what its answer tells besides: another site hears our mode."""
+        source = self.gateways.source(flow)
+        if source is None:
+            return ()
+        self.peering.heard(source[0], request, now)
+        return self.peering.told(source[0])
+
     # -- calls from outside -------------------------------------------------------------------
 
     def arrival(self, request: Request, flow: Flow) -> Arrival:
@@ -122,6 +140,7 @@ class Trunk:
                 caller=site.peers.caller(request, peer),
                 dialled=site.peers.dialled(request),
                 line=gateway.line,
+                passed=site.peers.passed(request),
             )
         back = self.called_back(request)
         return Arrival(
@@ -157,23 +176,26 @@ class Trunk:
         """Call another site, and over the trunk where it takes no calls itself (F1)."""
         peer = away.peer
         yield Note(f"{leaving.dialled} is extension {away.extension} at the site {peer.site}")
-        group = site.peers.groups[PREFIX + peer.site]
+        over_trunk = peer.numbers is not None and bool(site.groups)
+        if over_trunk and self.peering.is_with_cloud(peer):
+            yield Note(f"the users of {peer.site} are with their cloud: over the trunk")
+            yield Goto(away.number(site.bundle.number_plan.outside_prefix or ""))
+            return
 
         def dress(group: RouteGroup, gateway: Gateway) -> tuple[str, Shown]:
-            return site.peers.dressed(leaving.caller, away, gateway)
+            return site.peers.dressed(leaving, away, gateway)
 
+        group = site.peers.group(peer)
         outcome = yield from self.attempts([group], leaving.dialled, dress, now)
-        if outcome.status in NEXT and not outcome.rang and peer.numbers is not None:
+        if outcome.status in NEXT and not outcome.rang and over_trunk:
             yield Note(f"{peer.site} takes no calls now: over the trunk")
-            prefix = site.bundle.number_plan.outside_prefix or ""
-            number = peer.numbers + away.extension
-            yield Goto(number if number.startswith("+") else prefix + number)
+            yield Goto(away.number(site.bundle.number_plan.outside_prefix or ""))
         elif outcome.word == "no_answer":
             yield Reject(480, f"{leaving.dialled} did not answer", "no_answer")
-        elif outcome.status in PASSED:
+        elif outcome.status in PASSED | ROUND:
             yield Reject(outcome.status, f"{peer.site} answered {outcome.status}")
         else:
-            yield Reject(503, f"the site {peer.site} takes no calls now")
+            yield Reject(503, f"the site {peer.site} takes no calls now, and no trunk leads there")
 
     def _leave(self, site: Site, leaving: Leaving, reading: Reading, now: float) -> Plan:
         for text in reading.trail:
@@ -258,10 +280,14 @@ class Trunk:
 
     # -- what admins see and do ---------------------------------------------------------------
 
+    def sites(self, now: float) -> list[dict[str, Any]]:
+        """Return every other site as it is from here."""
+        return self.peering.rows(self.site is not None and bool(self.site.groups), now)
+
     def overview(self, now: float) -> dict[str, Any]:
         """Return the state of every SBC, and who is stopped."""
         return {
-            "sbcs": self.gateways.rows(self._wall, now),
+            "sbcs": self.gateways.rows(self.site.groups if self.site else (), self._wall, now),
             "stopped": self.toll.rows(self._wall, now),
         }
 
@@ -272,6 +298,18 @@ class Trunk:
         text = "gets no new calls: it is drained" if on else "gets calls again"
         self._emit(Notice("info", "trunk.drain", f"SBC {sbc} {text}"))
         return self.overview(now)
+
+    def drain_site(self, name: str, on: bool, now: float) -> list[dict[str, Any]]:
+        """Give another site no new calls, or calls again; raises LocalError if there is none."""
+        peers = self.site.peers if self.site is not None else None
+        peer = next((one for one in peers.all if one.site == name), None) if peers else None
+        if peers is None or peer is None:
+            raise LocalError(f"there is no site {name!r}; `holdfast peers` lists them")
+        group = peers.group(peer)
+        self.gateways.drain(place_key(group.id, group.sbcs[0]), on)
+        text = "gets no new calls: it is drained" if on else "gets calls again"
+        self._emit(Notice("info", "peers.drain", f"the site {name} {text}"))
+        return self.sites(now)
 
     def release(self, extension: str, now: float) -> dict[str, Any]:
         """Let a stopped user call outside again; raises LocalError where it is not stopped."""

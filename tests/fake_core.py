@@ -129,6 +129,56 @@ TRUNK: dict[str, Any] = {
 }
 
 
+PEERS: list[dict[str, Any]] = [
+    {
+        "site": "east",
+        "code": "82",
+        "host": "holdfast.east.example.com",
+        "port": 5061,
+        "srtp": "required",
+        "numbers": "+1414555",
+        "state": "up",
+        "since": 1000.0,
+        "reason": "answers",
+        "rtt": 0.012,
+        "mode": "standby",
+        "mode_since": 900.0,
+        "mode_at": 1100.0,
+        "drained": False,
+        "calls": 2,
+        "way": "trunk",
+        "addresses": ["198.51.100.82 up"],
+        "last_error": None,
+        "certificate": {
+            "names": ["holdfast.east.example.com"],
+            "issuer": "CN=Example CA",
+            "expires": 4102444800.0,
+        },
+    },
+    {
+        "site": "north",
+        "code": "83",
+        "host": "holdfast.north.example.com",
+        "port": 5061,
+        "srtp": "required",
+        "numbers": None,
+        "state": "down",
+        "since": 1000.0,
+        "reason": "certificate has expired",
+        "rtt": None,
+        "mode": None,
+        "mode_since": None,
+        "mode_at": None,
+        "drained": False,
+        "calls": 0,
+        "way": "none",
+        "addresses": ["198.51.100.83 down"],
+        "last_error": {"at": 1000.0, "text": "certificate has expired"},
+        "certificate": None,
+    },
+]
+
+
 NOTICES = [
     {"at": 1000.0, "severity": "alarm", "topic": "store.disk", "text": "the disk is full"},
     {"at": 1001.0, "severity": "info", "topic": "core.start", "text": "serving"},
@@ -263,6 +313,8 @@ class FakeCore:
             if arguments["orbit"] != "7701":
                 raise LocalError("no call is parked there")
             return {"orbit": "7701"}
+        if name.startswith("peers"):
+            return PEERS
         if name == "forwardings":
             return [FORWARDING]
         if name == "readiness.part":

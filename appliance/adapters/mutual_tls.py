@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from appliance.adapters.tls import TlsSession, load_certificate, restrict
 from appliance.call.actions import Notice, Trust
 from appliance.errors import HoldfastError, LocalError
+from appliance.ports import CertificateShown
 
 EXPIRES_SOON = datetime.timedelta(days=30)
 """Admins are told this long before a certificate ends."""
@@ -73,12 +74,16 @@ class MutualTls:
         self._clients: dict[str, ssl.SSLContext] = {}
         self._trusts: tuple[Trust, ...] = ()
         self._warned: dict[str, datetime.date] = {}
+        self._shown: dict[str, CertificateShown] = {}
+        """By the name that was proved with it."""
 
     def trust(self, trusts: Iterable[Trust]) -> None:
         """Believe exactly these from now on; connections that are there go on."""
         self._trusts = tuple(trusts)
         self.server = None
         self._authorities, self._clients = {}, {}
+        names = {trust.name.lower() for trust in self._trusts}
+        self._shown = {name: one for name, one in self._shown.items() if name in names}
         for trust in self._trusts:
             try:
                 authority = _Authority(trust)
@@ -110,6 +115,10 @@ class MutualTls:
         own = x509.load_pem_x509_certificate(certificate.read_bytes())
         self._warn("our own, shown to SBCs and other sites,", own)
 
+    def shown_by(self, name: str) -> CertificateShown | None:
+        """Return what whoever is trusted as `name` has shown last; None: nothing yet."""
+        return self._shown.get(name.lower())
+
     def client(self, name: str) -> ssl.SSLContext | None:
         """Return what to connect to a name with; None: it is not trusted."""
         return self._clients.get(name.lower())
@@ -126,7 +135,7 @@ class MutualTls:
             authority = self._authorities.get(name.lower())
             if authority is not None and name.lower() in named:
                 self._check(authority, session)
-                self._watch(authority.name, session)
+                self._keep(authority.name, named, session)
                 return authority.name
         shown = ", ".join(sorted(named)) or "nobody"
         who = f"not {expected}" if expected else "none of the SBCs and sites we know"
@@ -144,9 +153,13 @@ class MutualTls:
         if leaf.serial_number in authority.revoked:
             raise Untrusted("its certificate has been revoked")
 
-    def _watch(self, name: str, session: TlsSession) -> None:
-        """Tell once a day of a certificate that ends soon."""
-        self._warn(f"of {name}", x509.load_der_x509_certificate(session.verified_chain()[0]))
+    def _keep(self, name: str, named: set[str], session: TlsSession) -> None:
+        """Keep what was shown, and tell once a day of a certificate that ends soon."""
+        leaf = x509.load_der_x509_certificate(session.verified_chain()[0])
+        ends = leaf.not_valid_after_utc.timestamp()
+        issuer = leaf.issuer.rfc4514_string()
+        self._shown[name.lower()] = CertificateShown(tuple(sorted(named)), issuer, ends)
+        self._warn(f"of {name}", leaf)
 
     def _warn(self, whose: str, leaf: x509.Certificate) -> None:
         now = datetime.datetime.now(datetime.UTC)

@@ -10,6 +10,7 @@ from appliance.bundle import User
 from appliance.call.line import Line
 from appliance.call.steps import Plan
 from appliance.sip.flow import Flow
+from appliance.sip.head import Header
 from appliance.sip.message import Request
 
 
@@ -21,6 +22,8 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls; with an empty id somebody outside."""
     payer: User
     """By whose right: the caller's, or that of the user who sent the call on."""
+    passed: tuple[str, ...] = ()
+    """Extensions that have sent the call on, here and at other sites, with their site codes."""
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """What was called, as somebody here dials it."""
     line: Line | None
     """The line that it came on; None: from a phone here."""
+    passed: tuple[str, ...] = ()
+    """As in `Leaving`."""
 
 
 class Outside(Protocol):
@@ -39,6 +44,10 @@ class Outside(Protocol):
 
     def knows(self, flow: Flow) -> bool:
         """Tell whether a request on this flow comes from an SBC or another site."""
+        ...
+
+    def greeted(self, request: Request, flow: Flow, now: float) -> tuple[Header, ...]:
+        """Take an OPTIONS; return what its answer tells besides."""
         ...
 
     def arrival(self, request: Request, flow: Flow) -> Arrival:
@@ -64,6 +73,10 @@ class Nothing:
     def knows(self, flow: Flow) -> bool:
         """Know nobody."""
         return False
+
+    def greeted(self, request: Request, flow: Flow, now: float) -> tuple[Header, ...]:
+        """Tell nobody anything."""
+        return ()
 
     def arrival(self, request: Request, flow: Flow) -> Arrival:
         """Never be asked."""

@@ -44,6 +44,7 @@ FAMILIES = {
     "forwarding": Family("appliance.cli.forwarding", "show and undo what was forwarded"),
     "emergency": Family("appliance.cli.emergency", "show and try what calls for help do"),
     "trunk": Family("appliance.cli.trunk", "show the SBCs, take one out, release who is stopped"),
+    "peers": Family("appliance.cli.peers", "show the other sites, and take one out"),
     "dial": Family("appliance.cli.dial", "try what dialled digits would do"),
     "qos": Family("appliance.cli.qos", "show how packets are marked (DSCP)"),
     "records": Family("appliance.cli.records", "list call records, or show one"),

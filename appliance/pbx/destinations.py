@@ -88,23 +88,27 @@ class Destinations:
         flow: Flow | None,
         now: float,
         at: Flow | None = None,
+        passed: tuple[str, ...] = (),
     ) -> Plan:
         """Return the plan of a call; the phone on the caller's own `flow` is not rung.
 
         Without a flow nobody dials: somebody is handed on, by the caller's rights, from a phone
-        that is `at` some place, which a call for help tells.
+        that is `at` some place, which a call for help tells. `passed` is as in `Leaving`.
         """
+        gone = list(passed)
 
         def resolve(dialled: str, now: float, way: tuple[Diverted, ...]) -> Plan:
             destination = self._dialplan.find(dialled)
             if isinstance(destination, ToFeature):
                 return rejected(Reject(404, f"{dialled[:40]} is a code, and nobody's extension"))
-            if not way:
-                return self._one(caller, caller, destination, flow, now, dialled, at)
-            if isinstance(destination, Emergency):
+            payer = self._users.get(way[-1].extension, caller) if way else caller
+            if isinstance(destination, Nowhere):
+                leaving = Leaving(dialled=dialled, caller=caller, payer=payer, passed=tuple(gone))
+                return self._away(leaving, destination, now)
+            gone.extend(self._stop(destination))
+            if way and isinstance(destination, Emergency):
                 return rejected(Reject(403, "no call is forwarded to an emergency number"))
-            payer = self._users.get(way[-1].extension, caller)
-            return self._one(caller, payer, destination, flow, now, dialled)
+            return self._one(caller, destination, flow, now, None if way else at)
 
         destination = self._dialplan.find(dialled)
         dials = flow is not None and self._is_ours(caller)
@@ -127,33 +131,38 @@ class Destinations:
             return greeting("survivability-inside" if inside else "survivability", plan)
         return plan
 
+    def _stop(self, destination: Destination) -> tuple[str, ...]:
+        """Return who may send a call on, as other sites dial it."""
+        if isinstance(destination, ToUser):
+            return (f"{self._bundle.site.code}{destination.user.extension}",)
+        if isinstance(destination, ToGroup):
+            return (f"{self._bundle.site.code}{destination.group.extension}",)
+        return ()
+
+    def _away(self, leaving: Leaving, nowhere: Nowhere, now: float) -> Plan:
+        """Return the plan of a call to what nobody has here."""
+        outside = self._outside.plan(leaving, now) if leaving.dialled else None
+        return outside or rejected(Reject(nowhere.status, nowhere.reason))
+
     def _one(
         self,
         caller: User,
-        payer: User,
         destination: Destination,
         flow: Flow | None,
         now: float,
-        dialled: str,
         at: Flow | None = None,
     ) -> Plan:
-        """Return the plan of one destination; `payer` is who must be allowed to call it."""
+        """Return the plan of one destination here."""
         if isinstance(destination, ToUser):
             return user_destination.plan(self._called(destination.user, caller, flow))
         if isinstance(destination, ToGroup):
             return self._groups.plan(destination.group, self._wall(now))
-        if isinstance(destination, Nowhere):
-            leaving = Leaving(dialled=dialled, caller=caller, payer=payer)
-            outside = self._outside.plan(leaving, now) if dialled else None
-            if outside is not None:
-                return outside
-            return rejected(Reject(destination.status, destination.reason))
         if isinstance(destination, ToOrbit):
             if flow is None:
                 return self._parking.plan(caller, destination.orbit)
             return nothing_there("park-empty", f"nobody is parked at {destination.orbit}")
-        if isinstance(destination, ToFeature):
-            raise AssertionError("a code leads nowhere else")
+        if isinstance(destination, ToFeature | Nowhere):
+            raise AssertionError("what is nothing here has a plan of its own")
         if self._help is None:
             return rejected(Reject(503, f"nobody here calls {destination.number.digits}"))
         return self._help.plan(_led(caller, flow or at, now), destination.number, now)
@@ -163,7 +172,10 @@ class Destinations:
 
         def resolve(dialled: str, now: float, way: tuple[Diverted, ...]) -> Plan:
             found = self._dialplan.find(dialled)
-            return self._one(OUTSIDE, OUTSIDE, found, None, now, dialled)
+            if isinstance(found, Nowhere):
+                leaving = Leaving(dialled=dialled, caller=OUTSIDE, payer=OUTSIDE)
+                return self._away(leaving, found, now)
+            return self._one(OUTSIDE, found, None, now)
 
         plan = self._help.callback(number, now) if self._help is not None else None
         return follow(plan, resolve, now) if plan is not None else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from zlib import crc32
 
 from appliance.call.context import ALLOW
 from appliance.errors import RemoteError
+from appliance.sip.head import Header
 from appliance.sip.message import Request, Response
 
 
@@ -35,9 +37,9 @@ def unserved(request: Request, retry_after: int) -> Response:
     return response
 
 
-def abilities(request: Request) -> Response:
+def abilities(request: Request, more: Iterable[Header] = ()) -> Response:
     """Return what we can do, as the answer to OPTIONS (RFC 3261, 11.2)."""
-    response = request.response(200, to_tag=stateless_tag(request))
+    response = request.response(200, to_tag=stateless_tag(request), headers=more)
     response.add("Allow", ALLOW)
     response.add("Accept", "application/sdp")
     response.add("Supported", "100rel, timer, replaces, norefersub, tdialog")

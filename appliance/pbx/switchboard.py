@@ -199,7 +199,7 @@ class Switchboard:
         elif method == "MESSAGE" and not self._outside.knows(flow):
             self._message(request, flow, now)
         elif method == "OPTIONS":
-            self._send(request, flow, abilities(request))
+            self._send(request, flow, abilities(request, self._outside.greeted(request, flow, now)))
         else:
             raise misplaced(method)
 
@@ -344,7 +344,7 @@ class Switchboard:
         name = context.identifiers.token()
         call = self._begin(tx, flow, party, called.dialled, name, now)
         plan = self._called_back(called, now) or self._refusal(request, site)
-        call.start(plan or self._plan(called.caller, called.dialled, flow, now), now)
+        call.start(plan or self._plan(called, flow, now), now)
 
     def _begin(
         self, tx: ServerTransaction, flow: Flow, party: Party, dialled: str, name: str, now: float
@@ -387,10 +387,11 @@ class Switchboard:
         self._emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
         return rejected(Reject(503, "every line is in use"))
 
-    def _plan(self, caller: User, dialled: str, flow: Flow, now: float) -> Plan:
+    def _plan(self, called: Arrival, flow: Flow, now: float) -> Plan:
         if self._destinations is None:
             raise AssertionError("there is no call before there is a site")
-        return self._destinations.plan(caller, dialled, flow, now)
+        caller, dialled = called.caller, called.dialled
+        return self._destinations.plan(caller, dialled, flow, now, passed=called.passed)
 
     def _over(self, call: Call) -> None:
         """Take that a call is over and its record finished."""

@@ -23,6 +23,7 @@ from appliance.web.live import Live
 from appliance.web.metrics import Metrics
 from appliance.web.outside_pages import OutsidePages
 from appliance.web.page import Pages
+from appliance.web.peers_api import PeersApi
 from appliance.web.people_api import PeopleApi
 from appliance.web.record_pages import RecordPages
 from appliance.web.site_api import SiteApi
@@ -75,6 +76,7 @@ def open_rooms(
         DirectoryApi(directory),
         EmergencyApi(core),
         TrunkApi(core),
+        PeersApi(core),
         site,
         Events(live, gate),
         Metrics(live),

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,6 +210,27 @@ def test_a_certificate_that_ends_soon_is_told_once(loop: str, tmp_path: Path) ->
         told = [notice.text for notice in world.notices if notice.topic == "trunk.certificate"]
         assert len(told) == 1
         assert told[0].startswith(f"the certificate of {SBC} ends at ")
+
+    run(loop, tmp_path, scenario)
+
+
+@both_loops
+def test_what_was_shown_is_kept_until_its_name_is_trusted_no_more(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        assert world.trunk.shown_by(SBC) is None
+        assert await world.call_in(Pki(tmp_path, "stranger").leaf("bad", SBC)) == ""
+        assert world.trunk.shown_by(SBC) is None, "what was refused proves nothing"
+        assert await world.call_in(world.theirs.leaf("good", SBC, days=50)) == SBC
+        shown = world.trunk.shown_by(SBC.upper())
+        assert shown is not None
+        assert shown.names == (SBC,)
+        assert 49 < (shown.expires - time.time()) / 86_400 <= 50.1
+        world.trunk.reload()
+        assert world.trunk.shown_by(SBC) == shown
+        world.trunk.trust([])
+        assert world.trunk.shown_by(SBC) is None
 
     run(loop, tmp_path, scenario)
 

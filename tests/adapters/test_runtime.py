@@ -31,6 +31,7 @@ from appliance.call.actions import (
 from appliance.call.events import GatewayLocated, MediaEvent, RelayFailed, ZoneAnswer
 from appliance.call.record import LiveQuality, MediaCounters
 from appliance.errors import LocalError
+from appliance.ports import CertificateShown
 from appliance.rtp.quality import MediaQuality
 from appliance.runtime import Runtime
 from appliance.sip.flow import Flow
@@ -93,6 +94,8 @@ class Scripted:
     def command(self, name: str, arguments: dict[str, Any], now: float) -> tuple[Any, list[Action]]:
         if name == "status":
             return {"mode": "standby"}, [Send(FLOW, b"asked")]
+        if name.startswith("peers"):
+            return [{"site": name, "host": "east"}, {"site": name, "host": "west"}], []
         if name == "calls":
             return [{"id": "call-1"}, {"id": "call-2"}], []
         if name == "bug":
@@ -127,6 +130,9 @@ class World:
 
     def trust(self, trusts: Iterable[Trust]) -> None:
         self.done.append(("trust", *(trust.name for trust in trusts)))
+
+    def shown_by(self, name: str) -> CertificateShown | None:
+        return CertificateShown((name,), "CN=Example CA", 2000.0) if name == "east" else None
 
     def put(self, relay: Relay) -> None:
         self.done.append(("put", relay.key))
@@ -310,6 +316,19 @@ def test_a_bundle_is_read_checked_and_applied(loop: str, tmp_path: Path) -> None
         with pytest.raises(LocalError, match="bundle refused"):
             await world.ask("bundle.apply", path=str(file))
         assert await world.ask("bundle.info") == applied
+
+    run(loop, tmp_path, scenario)
+
+
+@pytest.mark.parametrize("command", ["peers", "peers.drain", "peers.resume"])
+def test_other_sites_are_told_with_what_they_have_shown(
+    loop: str, tmp_path: Path, command: str
+) -> None:
+    async def scenario(world: World) -> None:
+        east, west = await world.ask(command, site="east")
+        assert east["site"] == command
+        assert east["certificate"].expires == 2000.0
+        assert west["certificate"] is None
 
     run(loop, tmp_path, scenario)
 

@@ -195,6 +195,24 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"route_groups": [{"id": "r", "sbcs": [{"host": "x", "transport": "UDP"}]}]},
         "route_groups[0].sbcs[0].transport: UDP shows the keys of srtp `required`",
     ),
+    (
+        "two sites with one certificate",
+        {
+            "peers": [
+                {"site": "e", "code": "92", "host": "h.example.com"},
+                {"site": "w", "code": "93", "host": "H.example.com"},
+            ]
+        },
+        "peers[1].host: `H.example.com` is also at peers[0].host, and its certificate tells who",
+    ),
+    (
+        "a site that is an SBC as well",
+        {
+            "route_groups": [{"id": "r", "sbcs": [{"host": "h.example.com"}]}],
+            "peers": [{"site": "e", "code": "92", "host": "h.example.com"}],
+        },
+        "peers[0].host: `h.example.com` is also at route_groups[0].sbcs[0].host",
+    ),
     ("no SBC", {"route_groups": [{"id": "r", "sbcs": []}]}, "route_groups[0].sbcs: empty"),
     (
         "DSCP row twice",

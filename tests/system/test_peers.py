@@ -75,8 +75,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, Ba
 
 
 def is_up(site: System) -> bool:
-    told = site.holdfast("trunk") or {"sbcs": []}
-    return any(row["state"] == "up" for row in told["sbcs"])
+    return [row["state"] for row in site.holdfast("peers") or []] == ["up"]
 
 
 @pytest.mark.parametrize("way", ["there", "back"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from appliance.bundle import Bundle, Forwarding, Peer, Site
+from appliance.errors import LocalError
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
 from tests.phones import DOMAIN, HOLDFAST, sdp
@@ -116,14 +119,47 @@ def test_without_a_policy_the_caller_is_told() -> None:
     assert "the site east takes no calls now" in " ".join(two.bench.record.steps)
 
 
-def test_peers_are_watched_and_shown_as_sbcs_are() -> None:
+def test_peers_are_watched_as_sbcs_are_and_shown_apart() -> None:
     two = Two()
-    rows = {row["route_group"]: row for row in two.site.rows()}
-    assert rows["peer/east"]["state"] == "up"
+    assert told(two, "peers")[0]["state"] == "up"
     two.east.options = 0
     two.bench.advance(40)
-    rows = {row["route_group"]: row for row in two.site.rows()}
-    assert rows["peer/east"]["state"] == "down"
+    assert told(two, "peers")[0]["state"] == "down"
+    assert [row["route_group"] for row in two.site.rows()] == ["main"]
+
+
+def test_a_drained_site_gets_no_new_calls() -> None:
+    two = Two(with_peer(replace(EAST, numbers="+141455")))
+    (row,) = told(two, "peers.drain", site="east")
+    assert (row["drained"], row["way"]) == (True, "trunk")
+    two.site.alice.invite("8251234")
+    two.site.sbc.expect("INVITE")
+    assert not two.east.take()
+    (row,) = told(two, "peers.resume", site="east")
+    assert (row["drained"], row["way"]) == (False, "direct")
+
+
+def test_a_site_nobody_knows_cannot_be_drained() -> None:
+    with pytest.raises(LocalError, match="there is no site 'south'; `holdfast peers` lists them"):
+        told(Two(), "peers.drain", site="south")
+
+
+@pytest.mark.parametrize("said", ["", "asleep", "STANDBY", "standby, survivability"])
+def test_what_is_no_mode_says_nothing(said: str) -> None:
+    two = Two()
+    more = [("Holdfast-Mode", "standby")]
+    two.east.send(two.east.request("OPTIONS", f"sip:{HOLDFAST}", headers=more))
+    assert told(two, "peers")[0]["mode"] == "standby"
+    more = [("Holdfast-Mode", said)] if said else []
+    two.east.send(two.east.request("OPTIONS", f"sip:{HOLDFAST}", headers=more))
+    assert told(two, "peers")[0]["mode"] is None
+
+
+def told(two: Two, command: str, **arguments: str) -> list[dict[str, Any]]:
+    rows, actions = two.bench.core.command(command, dict(arguments), two.bench.now)
+    two.bench.perform(actions)
+    assert isinstance(rows, list)
+    return rows
 
 
 def test_two_cores_talk_to_each_other() -> None:

@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     cloud.digest_algorithms_are_usable,
     cloud.trunk_keys_travel_hidden,
     trunk.trunk_certificates_can_be_read,
+    trunk.certificates_name_one,
     trunk.header_rules_are_harmless,
     trunk.codecs_are_unique,
     trunk.prefixes_lead_one_way,

@@ -34,6 +34,20 @@ def trunk_certificates_can_be_read(bundle: Bundle) -> Iterator[Problem]:
             yield Problem(f"{path}.crl", "useless without `ca`; add the CA that has signed it")
 
 
+def certificates_name_one(bundle: Bundle) -> Iterator[Problem]:
+    """Refuse a site whose host is another's or an SBC's: its certificate tells who calls."""
+    taken = {
+        sbc.host.lower(): f"{path}.sbcs[{index}].host"
+        for path, group in rows("route_groups", bundle.route_groups)
+        for index, sbc in enumerate(group.sbcs)
+    }
+    for path, peer in rows("peers", bundle.peers):
+        there = taken.setdefault(peer.host.lower(), f"{path}.host")
+        if there != f"{path}.host":
+            text = f"`{peer.host}` is also at {there}, and its certificate tells who calls"
+            yield Problem(f"{path}.host", f"{text}; give each its own")
+
+
 def header_rules_are_harmless(bundle: Bundle) -> Iterator[Problem]:
     """Refuse a rule for a header that is ours to write, or one header twice."""
     for path, group in rows("route_groups", bundle.route_groups):
