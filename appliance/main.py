@@ -31,6 +31,7 @@ from appliance.bundle.dscp import Marks, marks
 from appliance.call.actions import Notice
 from appliance.core import Core
 from appliance.errors import HoldfastError, LocalError
+from appliance.journald import connect_journald
 from appliance.marking import SIGNALLING
 from appliance.media.plane import MediaClient
 from appliance.runtime import Runtime
@@ -54,7 +55,7 @@ YOUNG, MIDDLE, OLD = 50_000, 20, 50
 
 def run_core(settings: Settings) -> int:
     """Serve SIP until SIGTERM or SIGINT; return the exit status."""
-    journal = Journal()
+    journal = Journal(journald=connect_journald("core"))
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(_Process(settings, journal).run())

@@ -246,6 +246,8 @@ class Notice(msgspec.Struct, frozen=True):
     """Stable machine name, e.g. `registrar.brute_force`."""
     text: str
     """One sentence for a human."""
+    call: str = ""
+    """Id of the call record it belongs to; empty: of none, or not of one."""
 
 
 Action = (

@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     settings = settings_of(arguments)
-    configure_logs()
+    configure_logs("admin")
     asyncio.run(serve_until_signal(serve(settings), log))
     return OK
 

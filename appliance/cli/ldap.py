@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; where there is nothing to serve, say so and wait."""
     settings = settings_of(arguments)
-    configure_logs()
+    configure_logs("ldap")
     asyncio.run(serve_until_signal(serve(settings), log))
     return OK
 

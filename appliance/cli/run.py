@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run all processes until told to stop."""
     settings = settings_of(arguments)
-    configure_logs()
+    configure_logs("run")
     for folder in (settings.data, settings.run):
         _make(folder)
     words = [sys.executable, "-m", "appliance.cli.command", *global_words(arguments)]

@@ -202,7 +202,7 @@ class Help:
         """Let the caller hear what to do, and then let the safety team answer."""
         caller = incident.caller
         text = f"{caller.shown} called {incident.number} and did not get out ({status})"
-        self._emit(Notice("alarm", "emergency.failed", text))
+        self._emit(Notice("alarm", "emergency.failed", text, caller.call_id))
         reason = f"no way to {incident.number} carried the call"
         if caller.standby:
             # The cloud is there: a phone that is refused at once tries its other servers.

@@ -100,13 +100,13 @@ class SafetyTeam:
     def alert(self, incident: Incident, now: float) -> str:
         """Tell everybody; return in one sentence who was told."""
         text = f"{incident.caller.shown} called {incident.number} from {incident.where}"
-        self._emit(Notice("alarm", "emergency.call", text))
+        self._emit(Notice("alarm", "emergency.call", text, incident.caller.call_id))
         return self._tell(incident, f"EMERGENCY CALL: {text}", now, ring=True)
 
     def follow_up(self, incident: Incident, news: str, now: float) -> None:
         """Tell everybody what became of it, by text."""
         text = f"EMERGENCY CALL by {incident.caller.shown}, {incident.where}: {news}"
-        self._emit(Notice("alarm", "emergency.news", text))
+        self._emit(Notice("alarm", "emergency.news", text, incident.caller.call_id))
         self._tell(incident, text, now, ring=False)
 
     def _tell(self, incident: Incident, text: str, now: float, ring: bool) -> str:
