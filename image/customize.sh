@@ -21,6 +21,8 @@ mv "/boot/initrd.img-$kernel" /boot/initrd
 rm -f /boot/*-"$kernel" /vmlinuz* /initrd.img*
 
 passwd -l root
+# The directory runs a slapd of its own with what it makes itself; Debian's has nothing to serve.
+rm -rf /etc/ldap/slapd.d /etc/init.d/slapd /etc/default/slapd /var/lib/ldap /var/lib/slapd
 # Empty: each machine gets its own, laid over it at the start.
 : >/etc/machine-id
 rm -f /etc/ssh/ssh_host_* /etc/hostname.orig /etc/resolv.conf
@@ -40,7 +42,7 @@ systemctl mask --quiet getty@tty1 serial-getty@ttyS0 getty.target systemd-networ
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer systemd-firstboot.service systemd-machine-id-commit.service \
     systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-journal-catalog-update.service \
-    nftables.service systemd-pcrlock-make-policy.service
+    nftables.service slapd.service systemd-pcrlock-make-policy.service
 
 # What is only read by people, or made again from what is here.
 rm -rf /usr/share/doc/* /usr/share/man /usr/share/info /usr/share/locale/* /usr/share/lintian \

@@ -20,7 +20,7 @@ PACKAGES = (
     *("linux-image-amd64", "initramfs-tools", "busybox", "e2fsprogs", "util-linux", "passwd"),
     *("python3", "python3-yaml", "nftables", "iproute2", "iputils-ping", "openssh-server"),
     *("systemd-timesyncd", "ca-certificates", "tzdata", "qemu-guest-agent", "open-vm-tools"),
-    "hyperv-daemons",
+    *("hyperv-daemons", "slapd"),
 )
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 FETCHING = re.compile(r'^Acquire::(?:Check-Valid-Until|Check-Date|https?::Proxy\S*) ".*";$')
@@ -38,6 +38,7 @@ def build(folder: Path, package: Path) -> Path:
         *(word for path in EXCLUDED for word in ("--dpkgopt", f"path-exclude={path}")),
         *("--dpkgopt", "path-include=/usr/share/doc/*/copyright"),
         *(word for option in fetching() for word in ("--aptopt", option)),
+        f'--essential-hook=chroot "$1" debconf-set-selections < {ROOT}/image/answers',
         f"--include={','.join(PACKAGES)}",
         f"--customize-hook=tar-in {overlay} /",
         f"--customize-hook=upload {package} /tmp/holdfast.deb",

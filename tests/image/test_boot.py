@@ -6,7 +6,6 @@ seconds to the first phone, which is for real processors. What was measured is p
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -14,46 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.image.virtual import ADDRESS, BUILT, Appliance, accelerated, on_the_network, seed
-from tests.system.network import Network
-from tests.system.sip import Account, Line
-from tests.system.site import DOMAIN, QUICK, bundle, password
+from tests.image.site import NETWORK, PATIENCE, USER, Site
+from tests.image.virtual import ADDRESS, BUILT, accelerated, on_the_network, seed
 
-CUTS = int(os.environ.get("HOLDFAST_POWER_CUTS", "3"))
 GOAL = 15.0
 """Seconds from power to the first registered phone, with KVM."""
-PATIENCE = 900.0
-"""Seconds that an emulated machine on a busy one may take."""
-NETWORK = {"version": 2, "ethernets": {"eth0": {"addresses": [f"{ADDRESS}/24"]}}}
-USER = {"hostname": "hq", "holdfast": {"bundle": bundle(QUICK, {})}}
-
-
-class Site:
-    def __init__(self, network: Network, appliance: Appliance, kvm: bool) -> None:
-        self.network, self.appliance, self.kvm = network, appliance, kvm
-        self.figures: dict[str, float] = {}
-
-    def account(self, name: str, transport: str = "UDP") -> Account:
-        port = 5091 if transport == "TLS" else 5060
-        line = Line(self.network.phones[0], transport, (ADDRESS, port))
-        return Account(name, password(name), DOMAIN, line)
-
-    def register(self, name: str, seconds: float) -> float:
-        """Try until the phone is registered; returns how long that took."""
-        began = time.monotonic()
-        while time.monotonic() - began < seconds:
-            try:
-                account = self.account(name)
-                account.line.send(account.request(60, "", {}))
-                answer = account.line.receive(0.5)
-                if answer is not None and answer.status == 401:
-                    if account.register().status == 200:
-                        return time.monotonic() - began
-                elif answer is not None:
-                    time.sleep(0.2)
-            except (OSError, AssertionError):
-                time.sleep(0.2)
-        raise AssertionError(f"no phone in {seconds:g} s: {self.appliance.shown[-3000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +84,6 @@ def test_the_menu_pings_and_refuses_a_wrong_address(site: Site) -> None:
         appliance.type(f"{answer}\n")
         appliance.wait_for(prompt, 60)
     appliance.type("\n")
-
-
-def test_power_cuts_while_phones_register_lose_nothing(site: Site) -> None:
-    for number in range(CUTS):
-        site.register("103", PATIENCE)
-        account = site.account(str(104 + number % 10))
-        account.line.send(account.request(60, "", {}))
-        site.appliance.cut()
-        site.appliance.start()
-    site.register("103", PATIENCE)
-    site.appliance.wait_for("survivability", PATIENCE)
-    assert "not kept" not in site.appliance.shown
 
 
 def test_it_starts_with_uefi_as_well(site: Site) -> None:

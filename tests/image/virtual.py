@@ -28,8 +28,13 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 
 
 def accelerated(folder: Path) -> bool:
-    """Tell whether the image begins to boot under KVM; some hosts offer it and cannot do it."""
-    if not Path("/dev/kvm").exists():
+    """Tell whether the image begins to boot under KVM; some hosts offer it and cannot do it.
+
+    A processor without vmx or svm has a KVM that takes only kernels made for it, and interprets
+    others more slowly than qemu emulates them.
+    """
+    flags = re.search(r"^flags.*$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    if not Path("/dev/kvm").exists() or not flags or not {"vmx", "svm"} & set(flags[0].split()):
         return False
     log = folder / "kvm.serial"
     words = ["qemu-system-x86_64", *KVM, "-m", "512", "-display", "none", "-monitor", "none"]
@@ -71,15 +76,18 @@ def seed(folder: Path, user: dict[str, Any], network: dict[str, Any], instance: 
 class Appliance:
     """One virtual machine on the bridge of the site's router."""
 
-    def __init__(self, folder: Path, network: Network, disk: Path, kvm: bool) -> None:
+    def __init__(self, folder: Path, network: Network, drive: str, kvm: bool) -> None:
+        """`drive` is the disk, as qemu's `-drive` has it."""
         self._folder = folder
         self._router: Host = network.router
-        self._disk = disk
+        self._drive = drive
         self._words = KVM if kvm else EMULATED
         self._machine: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self.seed: Path | None = None
         self.uefi = False
+        self.direct: list[str] = []
+        """Words for qemu that start the kernel without a boot loader."""
         self.shown = ""
         """What the serial console has shown since the start."""
         self._router.run("ip", "tuntap", "add", "vm", "mode", "tap")
@@ -92,13 +100,13 @@ class Appliance:
         line.unlink(missing_ok=True)
         words = ["qemu-system-x86_64", *self._words, "-m", str(MEMORY), "-smp", "2"]
         words += ["-display", "none", "-monitor", "none", "-no-user-config"]
-        words += ["-drive", f"file={self._disk},if=virtio,cache=writeback"]
+        words += ["-drive", f"{self._drive},if=virtio,cache=writeback"]
         if self.seed is not None:
             words += ["-drive", f"file={self.seed},format=raw,if=virtio,readonly=on"]
         words += ["-netdev", "tap,id=n,ifname=vm,script=no,downscript=no"]
         words += ["-device", "virtio-net-pci,netdev=n,mac=52:54:00:77:00:03"]
         words += ["-serial", f"unix:{line},server=on,wait=off"]
-        words += self._firmware()
+        words += [*self._firmware(), *self.direct]
         self._machine = self._router.start(*words, log=self._folder / "qemu.log")
         deadline = time.monotonic() + 10
         while not line.exists() and time.monotonic() < deadline:
@@ -158,11 +166,20 @@ class Appliance:
 @contextmanager
 def on_the_network(folder: Path, phones: int, kvm: bool) -> Iterator[tuple[Network, Appliance]]:
     """Give a site whose appliance is the built image; nothing is started yet."""
-    network = Network(phones)
     disk = folder / "disk.qcow2"
     words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]
     subprocess.run([*words, BUILT / "holdfast.qcow2", disk], check=True)
-    appliance = Appliance(folder, network, disk, kvm)
+    with with_drive(folder, phones, kvm, f"file={disk}") as made:
+        yield made
+
+
+@contextmanager
+def with_drive(
+    folder: Path, phones: int, kvm: bool, drive: str
+) -> Iterator[tuple[Network, Appliance]]:
+    """Give a site whose appliance starts from that disk."""
+    network = Network(phones)
+    appliance = Appliance(folder, network, drive, kvm)
     try:
         yield network, appliance
     finally:
