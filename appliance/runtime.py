@@ -43,6 +43,7 @@ from appliance.call.actions import (
 )
 from appliance.call.events import GatewayLocated, MediaEvent, ZoneAnswer
 from appliance.errors import HoldfastError, LocalError, Unavailable
+from appliance.evidence import Finding, with_evidence
 from appliance.ports import Certificates, GatewayLocator, MediaPlane, Wire, ZoneProber
 from appliance.sip.flow import Flow
 from appliance.sounds.preparation import without_audio
@@ -52,6 +53,8 @@ TRACEBACKS = 100
 """
 LARGEST_LIST = 2000
 """Rows of one answer; more are asked for in parts."""
+EVIDENCE_SHOWN = 1000
+"""Findings looked through for the history of the mode: all that are kept."""
 SHORTEST_SLEEP = 0.001
 """Seconds; the loop's clock has milliseconds only."""
 
@@ -324,7 +327,14 @@ class Runtime:
         return await self._store.mark_uploaded(msgspec.convert(arguments, _Ids).ids)
 
     async def _history(self, arguments: dict[str, Any]) -> Any:
-        return await self._store.mode_history(msgspec.convert(arguments, _Limited).limit)
+        changes = await self._store.mode_history(msgspec.convert(arguments, _Limited).limit)
+        return with_evidence(changes, await self._store.findings(EVIDENCE_SHOWN))
+
+    async def _evidence(self, arguments: dict[str, Any]) -> Any:
+        return await self._store.findings(msgspec.convert(arguments, _Limited).limit)
+
+    async def _add_evidence(self, arguments: dict[str, Any]) -> Any:
+        await self._store.add_finding(msgspec.convert(arguments, _Found).finding)
 
     async def _apply_file(self, arguments: dict[str, Any]) -> Any:
         path = msgspec.convert(arguments, _File).path
@@ -363,6 +373,10 @@ class _Records(_Limited, frozen=True):
     offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
 
 
+class _Found(msgspec.Struct, frozen=True):
+    finding: Finding
+
+
 class _Ids(msgspec.Struct, frozen=True):
     ids: list[str]
 
@@ -381,6 +395,8 @@ COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
     "records.pending": Runtime._pending,
     "records.uploaded": Runtime._uploaded,
     "mode.history": Runtime._history,
+    "evidence": Runtime._evidence,
+    "evidence.add": Runtime._add_evidence,
     "bundle.apply": Runtime._apply_file,
     "bundle.info": Runtime._bundle_info,
     "notices": Runtime._notices,

@@ -92,11 +92,56 @@ CALLS = [
     }
 ]
 HISTORY = [
-    {"at": 1000.0, "before": "recovering", "after": "standby", "reason": "stable for 300 s"},
-    {"at": 900.0, "before": "survivability", "after": "recovering", "reason": "primary answers"},
+    {
+        "at": 1000.0,
+        "before": "recovering",
+        "after": "standby",
+        "reason": "stable for 300 s",
+        "evidence": [],
+    },
+    {
+        "at": 900.0,
+        "before": "survivability",
+        "after": "recovering",
+        "reason": "primary answers",
+        "evidence": [],
+    },
 ]
 
 
+EVIDENCE = [
+    {
+        "at": 890.0,
+        "zone": "primary",
+        "layer": "certificate",
+        "kind": "expired",
+        "verdict": "The certificate of zone primary has expired",
+        "advice": "Ask the cloud's operator for a new one.",
+        "steps": [
+            {
+                "layer": "link",
+                "verdict": "ok",
+                "kind": "",
+                "text": "signal on eth0",
+                "seconds": 0.0,
+            },
+            {
+                "layer": "dns",
+                "verdict": "skipped",
+                "kind": "",
+                "text": "an address",
+                "seconds": 0.0,
+            },
+            {
+                "layer": "certificate",
+                "verdict": "fail",
+                "kind": "expired",
+                "text": "192.0.2.80:5091: certificate has expired",
+                "seconds": 0.02,
+            },
+        ],
+    }
+]
 FORWARDING: dict[str, Any] = {
     "user": "a",
     "name": "Zoë",
@@ -305,6 +350,7 @@ class FakeCore:
             "phones": PHONES,
             "calls": self.calls,
             "mode.history": HISTORY,
+            "evidence": EVIDENCE,
             "status": self.status,
         }
         if name.startswith("trunk"):

@@ -102,6 +102,15 @@ def keep_stops(db: Database) -> None:
     db.execute("CREATE TABLE stop (user TEXT PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID")
 
 
+@migrations()
+def keep_findings(db: Database) -> None:
+    """Keep what was found when zones failed."""
+    db.execute(
+        "CREATE TABLE finding (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL,"
+        " row BLOB NOT NULL) STRICT"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database ready for use, and what had to be done for that."""

@@ -29,6 +29,7 @@ from appliance.call.actions import (
     SaveStop,
 )
 from appliance.errors import Unavailable
+from appliance.evidence import Finding
 from appliance.ports import Restored
 
 GATHER = 0.05
@@ -152,6 +153,14 @@ class Store:
     async def mode_history(self, limit: int = 100) -> list[dict[str, Any]]:
         """Return changes of mode, latest first."""
         return list(await self._ask(lambda tables, _: tables.mode_history(limit)))
+
+    async def add_finding(self, found: Finding) -> None:
+        """Keep what was found of a failing zone; raises Unavailable when the disk takes nothing."""
+        await self._ask(lambda tables, _: tables.add_finding(found))
+
+    async def findings(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Return what was found of failing zones, latest first."""
+        return list(await self._ask(lambda tables, _: tables.findings(limit)))
 
     def _ask(self, read: Read) -> asyncio.Future[Any]:
         """Read in the store's thread after all that was saved before; raises Unavailable."""

@@ -25,6 +25,7 @@ from appliance.call.actions import (
     SaveStop,
 )
 from appliance.call.record import CallRecord
+from appliance.evidence import Finding
 from appliance.ports import Restored
 
 Saving = (
@@ -48,6 +49,8 @@ KEPT_UPLOADED = 50_000
 KEPT_IN_ALL = 500_000
 """Records kept when no cloud ever takes them."""
 KEPT_CHANGES = 10_000
+KEPT_FINDINGS = 1000
+"""Of failing zones, about 1 KB each."""
 PRUNE_EVERY = 1000
 """Records written between two looks at how many there are."""
 SEAL_AFTER = 60.0
@@ -352,6 +355,23 @@ class Tables:
             (limit,),
         )
         return [dict(zip(("at", "before", "after", "reason"), row, strict=True)) for row in found]
+
+    def add_finding(self, found: Finding) -> None:
+        """Keep what was found of a failing zone, and forget the oldest."""
+        oldest = "SELECT max(number) - ? FROM finding"
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO finding (at, row) VALUES (?, ?)",
+                (found.at, msgspec.msgpack.encode(found)),
+            )
+            self._connection.execute(
+                f"DELETE FROM finding WHERE number <= ({oldest})", (KEPT_FINDINGS,)
+            )
+
+    def findings(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Return what was found of failing zones, latest first."""
+        query = "SELECT row FROM finding ORDER BY at DESC, number DESC LIMIT ?"
+        return [msgspec.msgpack.decode(row) for (row,) in self._rows(query, (limit,))]
 
     def has_callback(self, call: str) -> bool:
         """Tell whether a call's callback is on the disk."""

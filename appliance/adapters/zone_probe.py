@@ -146,7 +146,7 @@ class _Line:
             return
         self._stage = Failed("sip", "no answer to OPTIONS")
         branch = MAGIC_COOKIE + self._identifiers.token()
-        data = _options(self.zone, channel.local, branch, self._identifiers).encode()
+        data = options_to(self.zone, channel.local, branch, self._identifiers).encode()
         self._sent[branch] = monotonic()  # uvloop's own time is of this millisecond.
         while len(self._sent) > REMEMBERED:
             del self._sent[next(iter(self._sent))]
@@ -291,7 +291,8 @@ class Prober:
             line.close()
 
 
-def _options(zone: Zone, local: Address, branch: str, identifiers: Identifiers) -> Request:
+def options_to(zone: Zone, local: Address, branch: str, identifiers: Identifiers) -> Request:
+    """Write the OPTIONS by which a zone is asked for a sign of life."""
     host = f"[{zone.host}]" if ":" in zone.host else zone.host
     uri = f"sip:{host}" if zone.port is None else f"sip:{host}:{zone.port}"
     here = host_port(local)

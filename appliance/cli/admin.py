@@ -20,6 +20,7 @@ from appliance.cloud.client import CloudClient
 from appliance.cloud.records import RecordUpload
 from appliance.cloud.sync import BundleSync
 from appliance.cloud.webhook import AlertHook
+from appliance.diagnostics.witness import Witness, look_into
 from appliance.errors import LocalError
 from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
@@ -78,6 +79,7 @@ async def serve(settings: Settings) -> None:
             tasks.create_task(sync.run())
             tasks.create_task(rooms.diary.run())
             tasks.create_task(AlertHook(core).run())
+            tasks.create_task(Witness(core, rooms.stored.bundle, look_into(settings)).run())
             if uploads:
                 tasks.create_task(uploads.run())
     finally:

@@ -11,6 +11,8 @@ from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_
 from appliance.cli.output import age, clean, coloured, moment, print_json, print_table
 from appliance.cli.status import MODE_COLOURS
 
+SHOWN = 20
+"""Findings that are printed; `--json` has all."""
 MODES = ("standby", "survivability", "recovering", "testing")
 
 
@@ -30,9 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     mode = door.get("mode")
     if arguments.wanted:
         return OK if mode["mode"] == arguments.wanted else NO
-    history = door.get("mode/history")
+    history, evidence = door.get("mode/history"), door.get("evidence")
     if arguments.json:
-        print_json(mode | {"history": history})
+        print_json(mode | {"history": history, "evidence": evidence})
         return OK
     name = mode["mode"]
     since = f" for {age(time.time() - mode['since'])}" if mode.get("since") else ""
@@ -41,4 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         rows = [(moment(row["at"]), row["before"], row["after"], row["reason"]) for row in history]
         print()
         print_table(("when", "from", "to", "why"), rows)
+    if evidence:
+        print()
+        print(coloured("what was found when zones failed", "bold"))
+    for one in evidence[:SHOWN]:
+        print(f"{moment(one['at'])}  {clean(one['verdict'])}")
+        print(f"{'':27}{coloured(clean(one['advice']), 'dim')}")
     return OK

@@ -112,6 +112,7 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/records/{id}": READ,
     "GET /api/v1/mode": READ,
     "GET /api/v1/mode/history": READ,
+    "GET /api/v1/evidence": READ,
     "GET /api/v1/bundle": READ,
     "POST /api/v1/bundle": ADMIN,
     "POST /api/v1/sync": OPERATE,

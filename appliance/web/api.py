@@ -67,6 +67,7 @@ class Api:
             web.get(f"{PREFIX}/records/{{id}}", self.get_record),
             web.get(f"{PREFIX}/mode", self.get_mode),
             web.get(f"{PREFIX}/mode/history", self.get_mode_history),
+            web.get(f"{PREFIX}/evidence", self.get_evidence),
             web.get(f"{PREFIX}/bundle", self.get_bundle),
             web.post(f"{PREFIX}/bundle", self.post_bundle),
             web.post(f"{PREFIX}/sync", self.post_sync),
@@ -135,6 +136,10 @@ class Api:
     async def get_mode_history(self, request: web.Request) -> web.Response:
         """List changes of mode with their reasons, the latest first."""
         return as_json(await self._ask("mode.history"))
+
+    async def get_evidence(self, request: web.Request) -> web.Response:
+        """List what was found of zones when they failed, the latest first."""
+        return as_json(await self._ask("evidence"))
 
     async def get_bundle(self, request: web.Request) -> web.Response:
         """Tell which bundle is in force and what is wrong with the last refused one.

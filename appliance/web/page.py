@@ -37,6 +37,17 @@ MENU = (
     ("/configuration", "Configuration"),
     ("/system", "System"),
 )
+LAYER_WORDS = {
+    "link": "Cable",
+    "gateway": "Gateway",
+    "dns": "DNS",
+    "tcp": "TCP",
+    "tls": "TLS",
+    "certificate": "Certificate",
+    "sip": "SIP",
+    "https": "Cloud's HTTPS",
+}
+"""Layers on the way to a zone."""
 MODE_WORDS = {
     "standby": "Standby",
     "survivability": "Survivability",
@@ -62,7 +73,11 @@ class Pages:
             age=age, moment=moment, ms=milliseconds, size=size, forwarded=ways
         )
         self._templates.globals.update(
-            menu=MENU, mode_words=MODE_WORDS, version=__version__, asset=self._asset
+            menu=MENU,
+            mode_words=MODE_WORDS,
+            layer_words=LAYER_WORDS,
+            version=__version__,
+            asset=self._asset,
         )
 
     def render(

@@ -49,6 +49,7 @@ class Rooms:
     live: Live
     diary: Diary
     pages: Pages
+    stored: Stored
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route there is."""
@@ -87,4 +88,4 @@ def open_rooms(
         RecordPages(pages, desk),
         SystemPages(pages, desk),
     )
-    return Rooms(parts, live, diary, pages)
+    return Rooms(parts, live, diary, pages, stored)

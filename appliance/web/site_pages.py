@@ -29,7 +29,7 @@ from appliance.web.stored import Stored
 
 PHONES_SHOWN, CALLS_SHOWN, FOUND_SHOWN = 100, 200, 50
 """Rows of one page; 100 phones are 12 KB on the wire."""
-HISTORY_SHOWN = 100
+HISTORY_SHOWN, EVIDENCE_SHOWN = 100, 20
 ANSWER_TIMEOUT = 10.0
 
 
@@ -112,6 +112,7 @@ class SitePages:
         view = await desk.live.view()
         mode = await desk.ask("mode") if view.status else None
         history = await self._history(HISTORY_SHOWN) if view.status else []
+        evidence = await self._evidence() if view.status else []
         zones = view.status["zones"] if view.status else []
         return self._pages.render(
             request,
@@ -119,6 +120,7 @@ class SitePages:
             view=view,
             mode=mode,
             history=history,
+            evidence=evidence,
             zones=zones,
             ribbons={zone["id"]: ribbon_drawn(desk.diary.ribbon(zone["id"])) for zone in zones},
             flash=desk.said(request),
@@ -250,6 +252,14 @@ class SitePages:
         """Return the latest changes of mode; nothing while the store does not answer."""
         try:
             found: list[dict[str, Any]] = await self._desk.ask("mode.history", limit=limit)
+        except (Unavailable, LocalError, TimeoutError):
+            return []
+        return found
+
+    async def _evidence(self) -> list[dict[str, Any]]:
+        """Return what was found of failing zones; nothing while the store does not answer."""
+        try:
+            found: list[dict[str, Any]] = await self._desk.ask("evidence", limit=EVIDENCE_SHOWN)
         except (Unavailable, LocalError, TimeoutError):
             return []
         return found

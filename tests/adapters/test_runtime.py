@@ -16,6 +16,7 @@ from appliance.call.actions import (
     Close,
     DropRelay,
     LocateGateway,
+    ModeChange,
     Notice,
     ProbeZone,
     PutRelay,
@@ -30,6 +31,7 @@ from appliance.call.actions import (
 )
 from appliance.call.events import GatewayLocated, MediaEvent, RelayFailed, ZoneAnswer
 from appliance.call.record import LiveQuality, MediaCounters
+from appliance.diagnostics.verdict import finding
 from appliance.errors import LocalError
 from appliance.ports import CertificateShown
 from appliance.rtp.quality import MediaQuality
@@ -255,6 +257,24 @@ def test_records_and_history_come_from_the_store(loop: str, tmp_path: Path) -> N
         assert await world.ask("records.uploaded", ids=["r1"]) == 1
         assert [found["id"] for found in await world.ask("records.pending")] == ["r2"]
         assert await world.ask("mode.history") == []
+
+    run(loop, tmp_path, scenario)
+
+
+def test_what_is_found_of_a_zone_stands_in_the_history_of_the_outage(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        change = ModeChange("standby", "survivability", "every zone is down")
+        world.core.answers[b"x"] = [SaveMode(b"mode", change)]
+        world.runtime.receive(b"x", FLOW, 0.0)
+        found = finding(time.time() - 1, "a", [])
+        await world.ask("evidence.add", finding=msgspec.to_builtins(found))
+        assert [one["zone"] for one in await world.ask("evidence")] == ["a"]
+        [told] = await world.ask("mode.history")
+        assert told["evidence"][0]["verdict"] == found.verdict
+        with pytest.raises(LocalError, match="finding"):
+            await world.ask("evidence.add", finding={"at": "soon"})
 
     run(loop, tmp_path, scenario)
 

@@ -34,7 +34,9 @@ from appliance.call.actions import (
     SaveStop,
 )
 from appliance.call.record import CallRecord
+from appliance.diagnostics.verdict import finding
 from appliance.errors import Unavailable
+from appliance.evidence import Step
 
 
 def record(key: str, started: float = 1000.0, sealed: bool = True) -> CallRecord:
@@ -173,6 +175,23 @@ def test_the_mode_and_its_history_come_back(opened: Opened) -> None:
     assert opened.restored.mode == b"2"
     history = opened.ask("mode_history")
     assert [change["after"] for change in history] == ["recovering", "survivability"]
+
+
+def test_what_was_found_of_failing_zones_comes_back_the_latest_first(opened: Opened) -> None:
+    for at in (5.0, 9.0, 7.0):
+        step = Step(layer="tcp", verdict="fail", kind="reset", text="refused")
+        opened.ask("add_finding", finding(at, "a", [step]))
+    opened.again()
+    found = opened.ask("findings", 2)
+    assert [one["at"] for one in found] == [9.0, 7.0]
+    assert found[0]["steps"][0]["kind"] == "reset" and found[0]["layer"] == "tcp"
+
+
+def test_only_the_latest_findings_are_kept(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.adapters.tables.KEPT_FINDINGS", 2)
+    for at in (5.0, 6.0, 7.0):
+        opened.ask("add_finding", finding(at, "a", []))
+    assert [one["at"] for one in opened.ask("findings")] == [7.0, 6.0]
 
 
 def test_monotonic_times_hold_on_after_a_restart_of_the_process(opened: Opened) -> None:

@@ -97,6 +97,9 @@ def test_mode_with_history(appliance: Appliance, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("standby for ")
     assert lines[3].endswith("recovering     standby     stable for 300 s")
+    assert lines[6] == "what was found when zones failed"
+    assert lines[7].endswith("The certificate of zone primary has expired")
+    assert lines[8].strip() == "Ask the cloud's operator for a new one."
 
 
 def test_scripts_can_ask_for_a_mode(appliance: Appliance) -> None:

@@ -22,7 +22,7 @@ from appliance.web.app import make_application, serving
 from appliance.web.gate import Gate
 from appliance.web.people import People
 from tests.cloud.reference_trial import site_bundle
-from tests.fake_core import CALLS, HISTORY, PHONES, STATUS, FakeCore, record
+from tests.fake_core import CALLS, EVIDENCE, HISTORY, PHONES, STATUS, FakeCore, record
 
 TOKEN = "the-token"
 
@@ -74,6 +74,7 @@ def run(folder: Path, script: Callable[[Asker], Awaitable[None]]) -> None:
         ("phones", PHONES),
         ("calls", CALLS),
         ("mode/history", HISTORY),
+        ("evidence", EVIDENCE),
         ("mode", {"mode": "standby", "since": 1000.0, "reason": "both zones answer"}),
         ("records", []),
     ],

@@ -16,6 +16,7 @@ from appliance.call.emergency import HelpRecord
 from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
 from appliance.cloud.records import UploadState
 from appliance.cloud.sync import SyncState
+from appliance.evidence import Finding, Step
 from appliance.pbx.readiness import Line
 from appliance.phonebook.entry import Entry
 from appliance.web.access import ACCESS
@@ -60,6 +61,8 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("AuditEntry", AuditEntry, set()),
         ("Qos", InForce, set()),
         ("QosClass", Class, set()),
+        ("Finding", Finding, set()),
+        ("Step", Step, set()),
     ],
 )
 def test_structures_are_documented_field_by_field(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-State = Literal["up", "down", "silent", "slow", "refusing", "flapping", "tls-broken"]
+State = Literal["up", "down", "silent", "slow", "refusing", "flapping", "tls-broken", "wrong-name"]
 STATES: tuple[State, ...] = (
     "up",
     "down",
@@ -17,6 +17,7 @@ STATES: tuple[State, ...] = (
     "refusing",
     "flapping",
     "tls-broken",
+    "wrong-name",
 )
 
 
@@ -34,6 +35,8 @@ class Effect:
     """503 with Retry-After to every request, as an overloaded server does."""
     tls_broken: bool = False
     """TLS shows a certificate that ended yesterday."""
+    misnamed: bool = False
+    """TLS shows a certificate that is for another name."""
 
 
 EFFECTS: dict[State, Effect] = {
@@ -43,6 +46,7 @@ EFFECTS: dict[State, Effect] = {
     "slow": Effect(delay=2.0),
     "refusing": Effect(refusing=True),
     "tls-broken": Effect(tls_broken=True),
+    "wrong-name": Effect(misnamed=True),
 }
 """Effect of each state; `flapping` is none of its own but `up` and `down` in turn."""
 

@@ -22,6 +22,8 @@ from appliance.cloud.reference.zone_registrar import ZoneRegistrar
 from appliance.errors import LocalError
 from appliance.files import write_durably
 
+OTHER_NAME = "somebody-else.example"
+"""Of the certificate that a zone shows in the state `wrong-name`."""
 EVERYWHERE = ("0.0.0.0", "::")
 
 
@@ -113,6 +115,7 @@ class ReferenceCloud:
                 ZoneRegistrar(lambda: self.site.plain, secrets.token_bytes(16)),
                 self._context(f"zone-{entry.id}"),
                 self._context(f"zone-{entry.id}-expired", expired=True),
+                self.authority.server_context(f"zone-{entry.id}-misnamed", (OTHER_NAME,)),
             )
 
     def _context(self, name: str, *, expired: bool = False) -> ssl.SSLContext:

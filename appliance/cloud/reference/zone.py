@@ -33,6 +33,7 @@ class Zone:
         registrar: ZoneRegistrar,
         tls: ssl.SSLContext,
         broken_tls: ssl.SSLContext,
+        misnamed_tls: ssl.SSLContext,
     ) -> None:
         self.id = zone_id
         self.registrar = registrar
@@ -41,6 +42,7 @@ class Zone:
         """Requests answered, by method."""
         self._tls = tls
         self._broken_tls = broken_tls
+        self._misnamed_tls = misnamed_tls
         self._sockets = ZoneSockets(address, port, self._receive)
         self._effect = EFFECTS["down"]
         self._delay = 0.0
@@ -107,7 +109,7 @@ class Zone:
         self._effect = effect
         self._delay = effect.delay if self.order.delay is None else self.order.delay
         self._sockets.mute = not effect.speaking
-        self._sockets.tls = self._broken_tls if effect.tls_broken else self._tls
+        self._sockets.tls = self._shown(effect)
         if not effect.listening:
             # A server that died has forgotten its phones.
             self.registrar.clear()
@@ -116,6 +118,11 @@ class Zone:
             await self._sockets.open()
         elif _needs_new_connections(before, effect):
             self._sockets.cut()
+
+    def _shown(self, effect: Effect) -> ssl.SSLContext:
+        if effect.misnamed:
+            return self._misnamed_tls
+        return self._broken_tls if effect.tls_broken else self._tls
 
     def _receive(self, data: bytes, flow: Flow, reply: Reply) -> None:
         if not self._effect.speaking:
@@ -144,4 +151,8 @@ class Zone:
 
 def _needs_new_connections(before: Effect, after: Effect) -> bool:
     """Tell whether connections made so far would hide the new state."""
-    return before.speaking != after.speaking or before.tls_broken != after.tls_broken
+    return (before.speaking, before.tls_broken, before.misnamed) != (
+        after.speaking,
+        after.tls_broken,
+        after.misnamed,
+    )
