@@ -33,6 +33,8 @@ from sbc_bridge.toll import Toll
 
 RING_TIME = 120.0
 """Seconds somebody outside is rung; carriers give up before that."""
+ASK_BACK = 1.0
+"""Seconds after which somebody who is down and asks us is asked in turn: it is back, maybe."""
 NEXT = frozenset({408, 500, 502, 503, 504})
 """Answers of an SBC after which the next is asked; where somebody was rung only after 503."""
 PASSED = frozenset({403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606})
@@ -123,8 +125,11 @@ class Trunk:
         source = self.gateways.source(flow)
         if source is None:
             return ()
-        self.peering.heard(source[0], request, now)
-        return self.peering.told(source[0])
+        group, gateway = source
+        self.peering.heard(group, request, now)
+        if not gateway.usable(now) and now - gateway.asked_at > ASK_BACK:
+            self.gateways.ask(group.id, now)
+        return self.peering.told(group)
 
     # -- calls from outside -------------------------------------------------------------------
 

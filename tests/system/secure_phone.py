@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from appliance.rtp.g711 import decode_ulaw, encode_ulaw
 from tests.media.srtp_by_the_book import Book
-from tests.system.network import Host
+from tests.system.network import APPLIANCE, Host
 from tests.system.sip import Account, Line, Message
 from tests.system.site import DOMAIN, password
 from tests.system.tone import PACKET, RATE, presence
@@ -44,9 +44,10 @@ class Clear:
 class SecurePhone:
     """One phone that has one call at a time; all it does is done by `talk`."""
 
-    def __init__(self, host: Host, name: str, tone: int) -> None:
+    def __init__(self, host: Host, name: str, tone: int, appliance: str = APPLIANCE) -> None:
         self.host, self.tone = host, tone
-        self.account = Account(name, password(name), DOMAIN, Line(host))
+        line = Line(host, server=(appliance, 5060))
+        self.account = Account(name, password(name), DOMAIN, line)
         with host.inside():
             self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.rtp.bind((host.address, PORT))
@@ -91,6 +92,12 @@ class SecurePhone:
     def let_go(self) -> None:
         """Answer the BYE that ends the call."""
         self._accept(self._request("BYE"), "")
+
+    def decline(self) -> Message:
+        """Wait for a call and refuse it; give the INVITE."""
+        invite = self._request("INVITE")
+        self._accept(invite, "", tag=";tag=callee", status="486 Busy Here")
+        return invite
 
     def hold(self, how: str) -> None:
         """Hold the other one by a direction, or by the address 0.0.0.0 (RFC 2543)."""
@@ -160,12 +167,12 @@ class SecurePhone:
         self._agree_with(self.offers[-1])
         self._accept(message, self._description(len(self.offers) + 10, tag[1] if tag else ""))
 
-    def _accept(self, request: Message, body: str, tag: str = "") -> None:
-        """Answer 200; `tag` is put behind a To header that has none."""
+    def _accept(self, request: Message, body: str, tag: str = "", status: str = "200 OK") -> None:
+        """Answer, 200 as a rule; `tag` is put behind a To header that has none."""
         names = ("Via", "From", "To", "Call-ID", "CSeq")
         copied = [(name, value) for name, value in request.headers if name in names]
         lines = [
-            "SIP/2.0 200 OK",
+            f"SIP/2.0 {status}",
             *[f"{name}: {value}{tag if name == 'To' else ''}" for name, value in copied],
             f"Contact: <sip:{self.account.name}@{self.account.line.own}>",
             *(["Content-Type: application/sdp"] if body else []),

@@ -32,7 +32,7 @@ class Cable:
     def __init__(self, mesh: Mesh, there: str, flow: Flow) -> None:
         self._mesh = mesh
         self._there = there
-        self._flow = flow
+        self.flow = flow
         """As the other end sees it."""
         self.inbox = self
         self.seen: list[bytes] = []
@@ -40,7 +40,7 @@ class Cable:
     def append(self, message: Request | Response) -> None:
         data = message.encode()
         self.seen.append(data)
-        self._mesh.under_way.append((self._there, self._flow, data))
+        self._mesh.under_way.append((self._there, self.flow, data))
 
 
 class SiteBench(Bench):

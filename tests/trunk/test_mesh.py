@@ -94,6 +94,31 @@ def test_a_site_that_is_lost_takes_nobody_with_it() -> None:
     assert mesh.row("west", "east")["state"] == "up"
 
 
+def test_a_site_that_is_back_is_called_at_once() -> None:
+    mesh = Mesh()
+    mesh.dead.add("east")
+    mesh.advance(60)
+    assert mesh.row("west", "east")["state"] == "down"
+    mesh.dead.clear()
+    mesh.advance(2)
+    mesh.benches["east"].core.trunk.peering.changed(mesh.benches["east"].now)
+    mesh.deliver()
+    mesh.benches["east"].perform(mesh.benches["east"].core.expire(mesh.benches["east"].now))
+    assert mesh.row("west", "east")["state"] == "up", "it has asked, so it was asked in turn"
+
+
+def test_sites_that_cannot_hear_the_answers_do_not_ask_without_end() -> None:
+    mesh = Mesh()
+    west, flow = mesh.benches["west"], mesh.cables["east", "west"].flow
+    mesh.dead.add("east")
+    mesh.advance(60)
+    before = mesh.tells("west", "east").count(b"OPTIONS sip:")
+    for number in range(50):
+        asked = mesh.phones["811001"].request("OPTIONS", "sip:x", call_id=f"again{number}")
+        west.perform(west.core.receive(asked.encode(), flow, west.now))
+    assert mesh.tells("west", "east").count(b"OPTIONS sip:") <= before + 1
+
+
 def test_forwardings_between_sites_that_lead_back_end_where_they_began() -> None:
     mesh = Mesh(
         "west",
@@ -149,5 +174,5 @@ def _from_east(mesh: Mesh, dialled: str, passed: str) -> list[int]:
     )
     back = mesh.cables["west", "east"]
     before = len(back.seen)
-    bench.perform(bench.core.receive(request.encode(), cable._flow, bench.now))
+    bench.perform(bench.core.receive(request.encode(), cable.flow, bench.now))
     return [int(data.split()[1]) for data in back.seen[before:] if data.startswith(b"SIP/2.0")]
