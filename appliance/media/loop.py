@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from appliance.media.lane import Lane, serve
+
 Ready = Callable[[int], None]
 """Called with the epoll events of its descriptor."""
 
@@ -41,6 +43,8 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._ready: dict[int, Ready] = {}
+        self._lanes: list[Lane | None] = []
+        """By descriptor; None: `_ready` is called instead."""
         self._resting: dict[int, float] = {}
         self._jobs: deque[Callable[[], None]] = deque()
         self._sweeps: list[Callable[[], None]] = []
@@ -65,10 +69,11 @@ class Loop:
         """Call `ready` whenever one of `events` is there."""
         self._epoll.register(descriptor, events)
         self._ready[descriptor] = ready
+        self._lanes += [None] * (descriptor + 1 - len(self._lanes))
 
-    def serve(self, descriptor: int, ready: Ready) -> None:
-        """Call another `ready` for a descriptor added before."""
-        self._ready[descriptor] = ready
+    def serve(self, descriptor: int, lane: Lane | None) -> None:
+        """Pass on by a lane what comes to a descriptor added before; None: call `ready` again."""
+        self._lanes[descriptor] = lane
 
     def change(self, descriptor: int, events: int) -> None:
         """Wait for other events on a descriptor added before."""
@@ -78,6 +83,7 @@ class Loop:
         """Forget a descriptor; must be called before it is closed."""
         if self._ready.pop(descriptor, None) is not None:
             self._resting.pop(descriptor, None)
+            self._lanes[descriptor] = None
             self._epoll.unregister(descriptor)
 
     def rest(self, descriptor: int, until: float) -> None:
@@ -134,7 +140,7 @@ class Loop:
         if self._wake_at is not None and self.now >= self._wake_at:
             self._guarded(self._wake)
         table = self._ready
-        for descriptor, mask in events:
+        for descriptor, mask in serve(events, self._lanes, self._report):
             ready = table.get(descriptor)
             if ready is not None:
                 try:

@@ -14,18 +14,18 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from appliance.marking import MEDIA
 from appliance.media.buffer import BUFFER, VIEW
+from appliance.media.lane import Lane, Transmit, Watcher, lose, never, pass_over
 from appliance.media.loop import Loop
 from appliance.media.source_filter import NOTHING, attach, detach, drops, only_from
 
 Address = tuple[str, int]
 Source = tuple[str, int] | tuple[str, int, int, int]
-Watcher = Callable[[int], None]
-"""Looks at a packet of so many octets in the buffer, which it may change."""
 Judge = Callable[[memoryview, Source], bool]
 """Tells whether a packet to a learning port shows the phone's address."""
 Take = Callable[[int], bool]
@@ -59,22 +59,18 @@ class Port:
         "_guard",
         "_is_busy",
         "_judge",
+        "_lane",
         "_live",
         "_loop",
-        "_quota",
+        "_onward",
+        "_origin",
         "_quota_until",
-        "_receive",
         "_remote",
         "_take",
         "_transmit",
-        "_unwatched",
-        "_watch",
         "ignored",
         "learnt",
         "local",
-        "octets",
-        "onward",
-        "packets",
         "refused",
     )
 
@@ -87,28 +83,23 @@ class Port:
         self._loop = loop
         self.local = local
         self._is_busy = is_busy
-        self.packets = 0
-        self.octets = 0
         self.ignored = 0
         """Packets not passed on that the kernel did not count: see `dropped`."""
         self.refused = 0
         """Packets that came from the phone's address and were not the phone's."""
         self.learnt: Source | None = None
         """Where the phone turned out to be, in a port that learns."""
-        self.onward: Port | None = None
-        """The port of the other leg; None: there is none, packets end here."""
+        self._onward: Port | None = None
+        self._origin: Port | None = None
+        """The port whose packets leave by this one."""
         self._remote: Address | None = None
         self._judge: Judge | None = None
         self._take: Take | None = None
-        self._watch: Watcher | None = None
-        self._unwatched = 0
         self._live: socket.socket | None = None
         self._guard = _socket(local)
-        self._transmit: Callable[[bytes | memoryview], int] | None = None
-        self._receive: Callable[[bytearray], int] = self._guard.recv_into
+        self._transmit: Transmit = lose
         self._alarm: Callable[[], None] | None = None
         self._burst: tuple[int, float] = (PACKETS_PER_SECOND, 1.0)
-        self._quota = PACKETS_PER_SECOND
         self._quota_until = 0.0
         try:
             attach(self._guard, NOTHING)
@@ -118,11 +109,33 @@ class Port:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(local[1]) from error
             raise
+        # Last, for it leads back to us: what could not be bound needs no collector either.
+        self._lane = Lane(self._guard.recv_into, self._is_flooded)
+        self._lane.limit = PACKETS_PER_SECOND
 
     @property
     def dropped(self) -> int:
         """Packets that came from elsewhere than the phone's address."""
         return self.ignored + drops(self._guard)
+
+    @property
+    def packets(self) -> int:
+        """Packets that came from the phone."""
+        return self._lane.packets
+
+    @property
+    def octets(self) -> int:
+        """Octets in them."""
+        return self._lane.octets
+
+    def lead(self, onward: Port | None) -> None:
+        """Pass packets on by the port of the other leg; None: there is none, they end here."""
+        if self._onward is not None:
+            self._onward._origin = None
+        self._onward = onward
+        if onward is not None:
+            onward._origin = self
+        self._lane.transmit = onward._transmit if onward is not None else lose
 
     def shut(self) -> None:
         """Take and send nothing."""
@@ -151,7 +164,7 @@ class Port:
         self._remote, self._judge, self.learnt = remote, judge, None
         if target is not None:
             send_to, place = self._guard.sendto, target
-            self._transmit = lambda data: send_to(data, place)
+            self._send_by(lambda data: send_to(data, place))
         detach(self._guard)
         self._loop.add(self._guard.fileno(), self._try_learning)
 
@@ -171,13 +184,13 @@ class Port:
         """Hand packets to `take` instead of passing them onward as they are; None: onward."""
         self._take = take
         if self._live is not None:
-            self._loop.serve(self._live.fileno(), self._forward if take is None else self._divert)
+            self._loop.serve(self._live.fileno(), self._lane if take is None else None)
 
     def alarm(self, alarm: Callable[[], None] | None) -> None:
         """Call this at the first sign of a flood, instead of resting; None: rest."""
         self._alarm = alarm
         self._burst = (PACKETS_PER_SECOND, 1.0) if alarm is None else QUIET_BURST
-        self._quota = self.packets + self._burst[0]
+        self._lane.limit = self.packets + self._burst[0]
         self._quota_until = 0.0
 
     def watch(self, watch: Watcher, mask: int) -> None:
@@ -186,23 +199,24 @@ class Port:
         Those with a bit of `mask` in their fourth octet (of RTP: low octet of the sequence number)
         are not shown.
         """
-        self._watch, self._unwatched = watch, mask
+        self._lane.watch, self._lane.unwatched = watch, mask
 
     def send(self, packet: bytes | memoryview) -> None:
         """Send to the phone; lost where it has no address, its port is closed, the way is shut."""
-        transmit = self._transmit
-        if transmit is not None:
-            try:
-                transmit(packet)
-            except OSError:
-                return
+        with suppress(OSError):
+            self._transmit(packet)
 
     def close(self) -> None:
         """Give the port back, and let go of all that leads back to it: no collector should need
         to look for it while others' packets wait."""
         self._guard_only()
         self._guard.close()
-        self.onward = self._take = self._watch = self._alarm = None
+        self.lead(None)
+        if self._origin is not None:
+            self._origin.lead(None)
+        self._take = self._alarm = None
+        self._lane.watch = pass_over
+        self._lane.is_flooded = never
 
     def _guard_only(self) -> None:
         if self._judge is not None:
@@ -216,7 +230,20 @@ class Port:
             else:
                 self._live.close()
             self._live = None
-        self._transmit = None
+        self._send_by(lose)
+
+    def _send_by(self, transmit: Transmit) -> None:
+        """Send this way, and so what comes by the other leg's port."""
+        self._transmit = transmit
+        if self._origin is not None:
+            self._origin._lane.transmit = transmit
+
+    def _open(self, live: socket.socket) -> None:
+        """Take packets by this socket."""
+        self._live, self._lane.receive = live, live.recv_into
+        self._loop.add(live.fileno(), self._divert)
+        if self._take is None:
+            self._loop.serve(live.fileno(), self._lane)
 
     def _connect(self, remote: Source) -> None:
         if not self._is_busy:
@@ -242,17 +269,16 @@ class Port:
             self._guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         live.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         self._guard_only()
-        self._live, self._receive, self._transmit = live, live.recv_into, live.send
-        self._loop.add(live.fileno(), self._forward if self._take is None else self._divert)
+        self._send_by(live.send)
+        self._open(live)
 
     def _admit(self, remote: Source) -> None:
         """Let the guard itself take packets, from this address only."""
         self._guard_only()
         attach(self._guard, only_from(*remote[:2]))
         send_to = self._guard.sendto
-        self._live, self._receive = self._guard, self._guard.recv_into
-        self._transmit = lambda data: send_to(data, remote)
-        self._loop.add(self._guard.fileno(), self._forward if self._take is None else self._divert)
+        self._send_by(lambda data: send_to(data, remote))
+        self._open(self._guard)
 
     def _forget_queued(self) -> None:
         """Empty the guard's queue of what came before it was known from whom."""
@@ -265,20 +291,11 @@ class Port:
                 return
             self.ignored += 1
 
-    def _forward(self, _events: int) -> None:
-        """Pass one packet on: one for each wake-up, so that every stream has its turn."""
-        try:
-            size = self._receive(BUFFER)
-        except OSError:
-            # Nothing there after all, or the ICMP error of an earlier packet.
-            return
-        self._pass_on(size)
-
     def _divert(self, _events: int) -> None:
         """Hand over one packet of the phone's, and on the way all that are not."""
         for _ in range(REFUSED_PER_TURN):
             try:
-                size = self._receive(BUFFER)
+                size = self._lane.receive(BUFFER)
             except OSError:
                 return
             if self._hand_over(size):
@@ -286,32 +303,18 @@ class Port:
 
     def _hand_over(self, size: int) -> bool:
         take = self._take
+        lane = self._lane
         if take is None:
-            self._pass_on(size)
+            lane.pass_on(size)
             return True
-        if self.packets >= self._quota and self._is_flooded():
+        if lane.packets >= lane.limit and self._is_flooded():
             return True
         if not take(size):
             self.refused += 1
             return False
-        self.packets += 1
-        self.octets += size
+        lane.packets += 1
+        lane.octets += size
         return True
-
-    def _pass_on(self, size: int) -> None:
-        self.packets += 1
-        self.octets += size
-        if self.packets > self._quota and self._is_flooded():
-            return
-        transmit = self.onward._transmit if self.onward is not None else None
-        if transmit is not None:
-            try:
-                transmit(VIEW[:size])
-            except OSError:
-                # The phone's port is closed or the network is away: as lost as on the wire.
-                return
-        if not BUFFER[3] & self._unwatched and self._watch is not None:
-            self._watch(size)
 
     def _is_flooded(self) -> bool:
         """Rest until the second is over when this port has had its packets, else begin anew."""
@@ -319,7 +322,7 @@ class Port:
         if now >= self._quota_until:
             limit, seconds = self._burst
             self._quota_until = now + seconds
-            self._quota = self.packets + limit
+            self._lane.limit = self._lane.packets + limit
             return False
         if self._alarm is not None:
             self._alarm()

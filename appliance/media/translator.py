@@ -47,8 +47,8 @@ class Translator:
         source.open_inbound(not self.is_straight)
         if target is not None and not self._same_keys:
             target.open_outbound()
-        source.rtp.onward = target.rtp if target else None
-        source.rtcp.onward = target.rtcp if target else None
+        source.rtp.lead(target.rtp if target else None)
+        source.rtcp.lead(target.rtcp if target else None)
         can_check = source.receives is not None and source.receives.suite in SUITES
         source.rtp.alarm(self._suspect if self.is_straight and can_check else None)
         source.rtp.divert(None if self.is_straight else self.rtp)
