@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,6 +16,9 @@ from appliance.errors import LocalError
 
 SOCKET_PATH = 107
 """Octets of a Unix socket's path: what the kernel's address structure holds before its last NUL."""
+
+LISTS = ("addresses", "admin_hosts", "bundle_keys", "media_ports")
+"""Settings that are lists; commas are between them in the environment."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +77,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """PEM file of the CA that signed the cloud's certificate; None: the system's."""
     cloud_pull_interval: float = 60.0
     """Seconds between two questions whether the bundle changed (ETag; costs the cloud nothing)."""
+    bundle_keys: tuple[str, ...] = ()
+    """Ed25519 public keys (base64) of who may sign bundles; empty: they need not be signed."""
+    bundle_shrink_limit: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.5
+    """Share of the users, phones or groups a bundle may remove without an admin's yes; 1: all."""
 
     admin_address: str = "0.0.0.0"
     """Address of the HTTPS API and the web pages."""
@@ -103,9 +110,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.data / "bundle.json"
 
     @property
-    def previous_bundle_file(self) -> Path:
-        """The one before, to show what has changed."""
-        return self.data / "bundle.previous.json"
+    def bundles_folder(self) -> Path:
+        """Versions that were in force before, and one that is held."""
+        return self.data / "bundles"
 
     @property
     def sounds_folder(self) -> Path:
@@ -145,9 +152,7 @@ def load_settings(file: Path | None, environment: dict[str, str]) -> Settings:
     for name, text in environment.items():
         key = name.removeprefix("HOLDFAST_").lower()
         if name.startswith("HOLDFAST_") and key in known:
-            values[key] = (
-                text.split(",") if key in ("addresses", "admin_hosts", "media_ports") else text
-            )
+            values[key] = text.split(",") if key in LISTS else text
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:

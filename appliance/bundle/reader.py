@@ -9,6 +9,7 @@ import msgspec
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import PROBLEM_LIMIT, BundleError, Problem
 from appliance.bundle.rules import RULES
+from appliance.bundle.seal import opened
 from appliance.bundle.shape import fit
 
 BUNDLE_LIMIT = 64 << 20
@@ -18,10 +19,11 @@ _decoder = msgspec.json.Decoder(Bundle)
 
 
 def decode(data: bytes) -> Bundle:
-    """Return the bundle that `data` is, in JSON.
+    """Return the bundle that `data` is, in JSON; a signature before it is passed over.
 
     Raises BundleError with every problem found: wrong shapes first, then contradictions.
     """
+    _, data = opened(data)
     if len(data) > BUNDLE_LIMIT:
         _refuse(f"{len(data):,} bytes; {BUNDLE_LIMIT:,} is the limit, so leave contacts out")
     try:

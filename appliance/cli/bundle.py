@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bundle import Bundle, BundleError, Problem, decode, schema, warnings
+from appliance.cli.bundle_versions import add_commands, print_held
 from appliance.cli.door import Door
 from appliance.cli.door import Problem as Refusal
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
@@ -41,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
     for parser in (validate, show, apply, pull):
         add_json_option(parser)
     new_parser(commands, "schema", "print the JSON Schema of bundles").set_defaults(run=_schema)
+    add_commands(commands)
     _add_sample(commands)
 
 
@@ -138,10 +140,16 @@ def _report(arguments: argparse.Namespace, do: Any) -> int:
         return NO
     if arguments.json:
         print_json(answer)
+    elif _is_held(answer):
+        print_held(answer["stored"]["held"])
     else:
         news = "applied" if answer["applied"] else "nothing new:"
         print(f"{news} version {answer['stored']['version']}")
-    return OK
+    return NO if _is_held(answer) else OK
+
+
+def _is_held(answer: dict[str, Any]) -> bool:
+    return bool(answer["stored"]["held"]) and not answer["applied"]
 
 
 def _schema(arguments: argparse.Namespace) -> int:

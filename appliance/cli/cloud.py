@@ -132,7 +132,8 @@ def _print_access(cloud: ReferenceCloud, settings: CloudSettings) -> None:
     print(f'  cloud_url = "{access.url}"')
     print(f'  cloud_site = "{access.site}"')
     print(f'  cloud_token = "{access.site_token}"')
-    print(f'  cloud_ca = "{access.ca}"', flush=True)
+    print(f'  cloud_ca = "{access.ca}"')
+    print(f'  bundle_keys = ["{access.bundle_key}"]', flush=True)
 
 
 def _zone(arguments: argparse.Namespace) -> int:

@@ -55,6 +55,8 @@ class CloudClient:
         self._headers = {"Authorization": f"Bearer {settings.cloud_token}"}
         self._tls = _context(settings)
         self._session: aiohttp.ClientSession | None = None
+        self.waits = False
+        """Whether the cloud answered the last question only when there was something new."""
 
     async def __aenter__(self) -> CloudClient:
         return self
@@ -72,11 +74,20 @@ class CloudClient:
         if self._session is not None:
             await self._session.close()
 
-    async def fetch_bundle(self, site: str, known: list[str]) -> FetchedBundle | None:
-        """Return the site's bundle, or None when it is one of those whose ETags are `known`."""
+    async def fetch_bundle(
+        self, site: str, known: list[str], wait: int = 0
+    ) -> FetchedBundle | None:
+        """Return the site's bundle, or None when it is one of those whose ETags are `known`.
+
+        A cloud that can lets the question wait for up to `wait` seconds until there is another
+        (RFC 7240, 4.3); `waits` tells whether it did.
+        """
         url = f"{self._bundle_url}/v1/sites/{quote(site, safe='')}/bundle"
         headers = {"If-None-Match": ", ".join(known)} if known else {}
+        if wait:
+            headers["Prefer"] = f"wait={wait}"
         async with self._asking("GET", url, BUNDLE_TIMEOUT, headers) as answer:
+            self.waits = "wait=" in answer.headers.get("Preference-Applied", "")
             if answer.status == 304:
                 return None
             if answer.status != 200:

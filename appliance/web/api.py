@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -13,7 +14,7 @@ from appliance.bundle import BUNDLE_LIMIT
 from appliance.errors import LocalError, Unavailable
 from appliance.ports import Commands
 from appliance.web.answers import as_json, number
-from appliance.web.gate import CHANGE, Change
+from appliance.web.gate import CHANGE, Change, visitor_of
 from appliance.web.readiness import whole_readiness
 
 log = logging.getLogger("holdfast.web")
@@ -38,8 +39,28 @@ class BundleDoor(Protocol):
         """Ask the cloud now; True when something new was applied."""
         ...
 
-    async def offer(self, data: bytes) -> bool:
-        """Apply this bundle; True when it is new."""
+    async def offer(self, data: bytes, origin: str = "") -> bool:
+        """Apply this bundle; True when it is in force now and was not before."""
+        ...
+
+    async def release(self, version: int) -> None:
+        """Apply the bundle that is held."""
+        ...
+
+    async def discard(self, version: int) -> None:
+        """Forget the bundle that is held."""
+        ...
+
+    async def roll_back(self, version: int) -> None:
+        """Put a version in force that was so before."""
+        ...
+
+    def versions(self) -> list[Any]:
+        """Return the versions one can go back to, the latest first."""
+        ...
+
+    def file_of(self, version: int | None) -> Path:
+        """Return the file of a version, or of the one that is held (None)."""
         ...
 
 
@@ -162,7 +183,7 @@ class Api:
             raise web.HTTPRequestTimeout(text=text) from None
         log.info("a bundle of %d bytes is offered from %s", len(data), request.remote)
         before = self._bundles.state.version
-        fresh = await self._bundles.offer(data)
+        fresh = await self._bundles.offer(data, visitor_of(request).name)
         version = self._bundles.state.version
         request[CHANGE] = Change("bundle.apply", self._bundles.state.site, before, version)
         return as_json({"applied": fresh, "stored": self._bundles.state})

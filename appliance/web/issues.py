@@ -170,6 +170,24 @@ def _of_configuration(status: dict[str, Any], now: float) -> Iterator[Issue]:
             cure="Have the mistakes corrected in the cloud.",
             link="/configuration",
         )
+    if held := stored.get("held"):
+        yield Issue(
+            id="bundle.held",
+            severity="warning",
+            title=f"Configuration version {held['version']} is held: it would remove much",
+            detail="; ".join(f"{one['path']}: {one['text']}" for one in held["reasons"][:3]),
+            cure="Look at what it would change, then apply it or do not take it.",
+            link="/configuration#held",
+        )
+    if (stored.get("newest") or 0) > (stored.get("version") or 0):
+        yield Issue(
+            id="bundle.rolled_back",
+            severity="info",
+            title=f"The configuration was rolled back to version {stored['version']}",
+            detail=f"Only a version above {stored['newest']} replaces it.",
+            cure="Have the cloud's configuration corrected; the next version takes over by itself.",
+            link="/configuration",
+        )
     if stored.get("core_failure"):
         yield Issue(
             id="bundle.core",

@@ -12,6 +12,7 @@ from appliance.phonebook.upkeep import Directory
 from appliance.ports import Commands
 from appliance.settings import Settings
 from appliance.web.api import Api, BundleDoor
+from appliance.web.configuration_pages import ConfigurationPages
 from appliance.web.diary import Diary, SlotStore
 from appliance.web.directory import DirectoryApi
 from appliance.web.door_pages import DoorPages
@@ -31,6 +32,7 @@ from appliance.web.site_pages import Desk, SitePages
 from appliance.web.stored import Stored
 from appliance.web.system_pages import SystemPages
 from appliance.web.trunk_api import TrunkApi
+from appliance.web.versions_api import VersionsApi
 
 
 class Room(Protocol):
@@ -85,6 +87,8 @@ def open_rooms(
         SitePages(pages, desk),
         HelpPages(pages, desk),
         OutsidePages(pages, desk),
+        VersionsApi(bundles, live, stored),
+        ConfigurationPages(pages, desk),
         RecordPages(pages, desk),
         SystemPages(pages, desk),
     )

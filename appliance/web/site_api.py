@@ -1,4 +1,4 @@
-"""The part of the API about the site: tests, issues, the machine, groups, changes of the bundle."""
+"""The part of the API about the site: tests, issues, the machine, groups, and trials of calls."""
 
 from __future__ import annotations
 
@@ -70,7 +70,6 @@ class SiteApi:
             web.get("/api/v1/notices", self.get_notices),
             web.get("/api/v1/groups", self.get_groups),
             web.post("/api/v1/groups/{extension}/walk", self.post_walk),
-            web.get("/api/v1/bundle/changes", self.get_changes),
             web.get("/api/v1/dial", self.get_dial),
             web.post("/api/v1/parked/{orbit}/return", self.return_parked),
         ]
@@ -140,11 +139,6 @@ class SiteApi:
         request[CHANGE] = NOTHING
         told = [step._asdict() for step in steps]
         return {"group": group.extension, "from": caller.extension, "at": at, "steps": told}
-
-    async def get_changes(self, request: web.Request) -> web.Response:
-        """List what the bundle in force changed from the one before."""
-        found, total = await self._stored.changes()
-        return as_json({"total": total, "changes": [change._asdict() for change in found]})
 
     async def get_dial(self, request: web.Request) -> web.Response:
         """Tell what digits would do that somebody dials: `from` and `number`."""

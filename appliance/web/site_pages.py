@@ -1,4 +1,4 @@
-"""Pages about the site: how it stands, its phones, calls, groups, directory and configuration."""
+"""Pages about the site: how it stands, its phones, calls, groups and directory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 from aiohttp import web
 
-from appliance.bundle.differences import Difference
 from appliance.errors import HoldfastError, LocalError, Unavailable
 from appliance.phonebook.upkeep import Directory
 from appliance.ports import Commands
 from appliance.rehearsal import group_rows, words
 from appliance.web.api import BundleDoor, phones_asked
 from appliance.web.diary import Diary
-from appliance.web.gate import CHANGE, Change, Gate, form_of
+from appliance.web.gate import Gate, form_of
 from appliance.web.live import Live
 from appliance.web.page import Pages, Verdict
 from appliance.web.picture import groups_drawn, modes_drawn, ribbon_drawn
@@ -58,9 +57,9 @@ class Desk:
             session.flash = flash
 
     def said(self, request: web.Request) -> dict[str, str]:
-        """Return what was to be told, and forget it."""
+        """Return what was to be told, and forget it; live parts have no place for it."""
         session = self.gate.sessions.find(request.cookies.get(COOKIE, ""))
-        if session is None or session.flash is None:
+        if session is None or session.flash is None or "HX-Request" in request.headers:
             return {}
         flash, session.flash = session.flash, None
         return flash
@@ -84,8 +83,6 @@ class SitePages:
             web.get("/calls", self.get_calls),
             web.get("/groups", self.get_groups),
             web.get("/directory", self.get_directory),
-            web.get("/configuration", self.get_configuration),
-            web.post("/configuration/pull", self.post_pull),
         ]
 
     async def get_dashboard(self, request: web.Request) -> web.StreamResponse:
@@ -213,40 +210,6 @@ class SitePages:
         return self._pages.render(
             request, "directory", search=search, found=found, failure=failure, shown=FOUND_SHOWN
         )
-
-    async def get_configuration(self, request: web.Request) -> web.StreamResponse:
-        """Tell which configuration is in force, what it changed, and what was refused."""
-        bundle = None
-        changes: list[Difference] = []
-        total = 0
-        try:
-            bundle = await self._desk.stored.bundle()
-            changes, total = await self._desk.stored.changes()
-        except LocalError:
-            pass  # There is none yet: the page says what to do.
-        view = await self._desk.live.view()
-        return self._pages.render(
-            request,
-            "configuration",
-            view=view,
-            stored=self._desk.bundles.state,
-            bundle=bundle,
-            changes=changes,
-            total=total,
-            now=time.time(),
-            flash=self._desk.said(request),
-        )
-
-    async def post_pull(self, request: web.Request) -> web.StreamResponse:
-        """Ask the cloud now."""
-        before = self._desk.bundles.state.version
-        fresh = await self._desk.bundles.pull(again=True)
-        after = self._desk.bundles.state.version
-        request[CHANGE] = Change("bundle.pull", before=before, after=after)
-        text = f"Version {after} is in force now." if fresh else "The cloud has nothing newer."
-        self._desk.live.forget()
-        self._desk.say(request, text=text)
-        raise web.HTTPSeeOther("/configuration")
 
     async def _history(self, limit: int) -> list[dict[str, Any]]:
         """Return the latest changes of mode; nothing while the store does not answer."""

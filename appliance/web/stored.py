@@ -18,12 +18,17 @@ Stamp = tuple[int, int, int]
 
 
 class Stored:
-    """Read the bundle in force and the one before; a changed file is read again."""
+    """Read the bundle in force and others; a changed file is read again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[Path, tuple[Stamp, Bundle]] = {}
         self._turn = asyncio.Lock()
+
+    @property
+    def file(self) -> Path:
+        """Where the bundle in force lies."""
+        return self._settings.bundle_file
 
     async def bundle(self) -> Bundle:
         """Return the bundle in force; raises LocalError when there is none."""
@@ -32,12 +37,16 @@ class Stored:
             raise LocalError("there is no configuration yet")
         return found
 
-    async def changes(self) -> tuple[list[Difference], int]:
-        """Return what the bundle in force changed (500 at most), and how much that is in all."""
-        new, old = await self.bundle(), await self._read(self._settings.previous_bundle_file)
-        if old is None:
+    async def changes(self, old: Path, new: Path | None = None) -> tuple[list[Difference], int]:
+        """Return what changed from one file to another (500 at most), and how much that is in all.
+
+        `new` is the bundle in force where none is named. Raises LocalError.
+        """
+        before = await self._read(old)
+        after = await self.bundle() if new is None else await self._read(new)
+        if before is None or after is None:
             return [], 0
-        found = await asyncio.to_thread(lambda: list(differences(old, new)))
+        found = await asyncio.to_thread(lambda: list(differences(before, after)))
         return found[:SHOWN], len(found)
 
     async def _read(self, file: Path) -> Bundle | None:
@@ -57,5 +66,6 @@ class Stored:
         if known is not None and known[0] == stamp:
             return known[1]
         bundle = decode(file.read_bytes())
-        self._known[file] = stamp, bundle
+        if file == self._settings.bundle_file:  # Others are asked for once in a while.
+            self._known[file] = stamp, bundle
         return bundle

@@ -1,6 +1,7 @@
 """The reference cloud's HTTPS API: bundles, records and its commanded faults."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,30 @@ def test_an_unchanged_bundle_costs_304(tmp_path: Path) -> None:
         changed = msgspec.json.encode(site_bundle(version=2))
         (tmp_path / "site.json").write_bytes(changed)
         async with ask("GET", "/v1/sites/hq/bundle", headers=known) as answer:
-            assert (answer.status, (await answer.json())["version"]) == (200, 2)
+            assert (answer.status, decode(await answer.read()).version) == (200, 2)
+
+    with_cloud(tmp_path, script)
+
+
+def test_a_question_may_wait_for_another_bundle(tmp_path: Path) -> None:
+    async def script(cloud: Any, ask: Any) -> None:
+        async with ask("GET", "/v1/sites/hq/bundle") as answer:
+            known = {"If-None-Match": answer.headers["ETag"], "Prefer": "wait=20"}
+
+        async def changes() -> None:
+            await asyncio.sleep(0.3)
+            (tmp_path / "site.json").write_bytes(msgspec.json.encode(site_bundle(version=2)))
+
+        begun = time.monotonic()
+        change = asyncio.create_task(changes())
+        async with ask("GET", "/v1/sites/hq/bundle", headers=known) as answer:
+            assert answer.headers["Preference-Applied"] == "wait=20"
+            assert decode(await answer.read()).version == 2
+        await change
+        assert 0.2 < time.monotonic() - begun < 5
+        known = {"If-None-Match": answer.headers["ETag"], "Prefer": "wait=1"}
+        async with ask("GET", "/v1/sites/hq/bundle", headers=known) as answer:
+            assert answer.status == 304
 
     with_cloud(tmp_path, script)
 
@@ -67,7 +91,7 @@ def test_a_site_file_broken_later_leaves_the_last_good_bundle(tmp_path: Path) ->
     async def script(cloud: Any, ask: Any) -> None:
         (tmp_path / "site.json").write_text("{")
         async with ask("GET", "/v1/sites/hq/bundle") as answer:
-            assert (answer.status, (await answer.json())["version"]) == (200, 1)
+            assert (answer.status, decode(await answer.read()).version) == (200, 1)
 
     with_cloud(tmp_path, script)
 

@@ -11,8 +11,11 @@ import pytest
 from appliance.cloud.reference.authority import Authority
 from appliance.cloud.reference.ledger import Ledger
 from appliance.cloud.reference.site import SiteFile
+from appliance.cloud.signature import new_key, read_key
 from appliance.errors import LocalError
 from tests.cloud.reference_trial import site_bundle
+
+KEY = read_key(new_key()[0])
 
 
 def shaken(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
@@ -78,16 +81,16 @@ def test_the_ledger_counts_arrivals_for_each_site(tmp_path: Path) -> None:
 def test_a_site_file_that_is_no_bundle_is_refused_at_start(tmp_path: Path) -> None:
     file = tmp_path / "site.json"
     with pytest.raises(LocalError, match="check the path"):
-        SiteFile(file, lambda zone: zone)
+        SiteFile(file, lambda zone: zone, KEY)
     file.write_text("{}")
     with pytest.raises(LocalError, match="bundle refused"):
-        SiteFile(file, lambda zone: zone)
+        SiteFile(file, lambda zone: zone, KEY)
 
 
 def test_a_changed_site_file_changes_the_etag(tmp_path: Path) -> None:
     file = tmp_path / "site.json"
     file.write_bytes(msgspec.json.encode(site_bundle()))
-    site = SiteFile(file, lambda zone: zone)
+    site = SiteFile(file, lambda zone: zone, KEY)
     first = site.etag
     site.refresh()
     assert site.etag == first

@@ -15,7 +15,8 @@ from appliance.bundle.dscp import Class, InForce
 from appliance.call.emergency import HelpRecord
 from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
 from appliance.cloud.records import UploadState
-from appliance.cloud.sync import SyncState
+from appliance.cloud.shelf import Held, Kept
+from appliance.cloud.sync_state import SyncState
 from appliance.evidence import Finding, Step
 from appliance.pbx.readiness import Line
 from appliance.phonebook.entry import Entry
@@ -48,6 +49,8 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
     ("name", "kind", "more"),
     [
         ("Bundle", SyncState, set()),
+        ("Held", Held, set()),
+        ("KeptVersion", Kept, set()),
         ("Uploads", UploadState, set()),
         ("Record", CallRecord, {"uploaded"}),
         ("Help", HelpRecord, set()),

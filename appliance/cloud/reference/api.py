@@ -19,6 +19,14 @@ from appliance.cloud.reference.zone import Zone
 RECORD_LIMIT = 256 << 10
 """Bytes of one record; a long one with all its steps is about 4 KiB."""
 
+BUNDLE_TYPE = "application/vnd.holdfast.bundle"
+"""A line with the signature, then the JSON that was signed."""
+
+LONGEST_WAIT = 55
+"""Seconds a question may wait for another bundle (RFC 7240, 4.3)."""
+LOOK_INTERVAL = 0.25
+"""Seconds between two looks at the site's file meanwhile."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Order = TypeVar("Order", ZoneOrder, ApiOrder)
 
@@ -78,17 +86,31 @@ class Api:
         return self._site.plain.site.id
 
     async def _get_bundle(self, request: web.Request) -> web.StreamResponse:
-        self._site.refresh()
+        known = request.headers.get("If-None-Match", "")
+        waited = await self._wait_for_another(known, request.headers.get("Prefer", ""))
         etag = f'"{self._site.etag}"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if etag in request.headers.get("If-None-Match", ""):
+        headers = {"ETag": etag, "Cache-Control": "no-cache"} | waited
+        if etag in known:
             self._bundle_pulls["unchanged"] += 1
             return web.Response(status=304, headers=headers)
         self._bundle_pulls["full"] += 1
         body = self._site.body
         if self.faults.order.broken_bundle:
-            return web.Response(body=body[: len(body) // 2], content_type="application/json")
-        return web.Response(body=body, content_type="application/json", headers=headers)
+            return web.Response(body=body[: len(body) // 2], content_type=BUNDLE_TYPE)
+        return web.Response(body=body, content_type=BUNDLE_TYPE, headers=headers)
+
+    async def _wait_for_another(self, known: str, preference: str) -> dict[str, str]:
+        """Let a question wait until the bundle is none of those known; return what was granted."""
+        self._site.refresh()
+        asked = preference.removeprefix("wait=")
+        if asked == preference or not (asked.isascii() and asked.isdigit()):
+            return {}
+        seconds = min(int(asked), LONGEST_WAIT)
+        until = time.monotonic() + seconds
+        while self._site.etag in known and time.monotonic() < until:
+            await asyncio.sleep(LOOK_INTERVAL)
+            self._site.refresh()
+        return {"Preference-Applied": f"wait={seconds}"}
 
     async def _put_record(self, request: web.Request) -> web.StreamResponse:
         record_id = request.match_info["id"]

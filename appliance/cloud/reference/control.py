@@ -30,6 +30,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     """For appliances."""
     control_token: str
     """For whoever commands failures."""
+    bundle_key: str = ""
+    """Public key that its bundles are signed with, as `bundle_keys` has it."""
 
     def save(self, folder: Path) -> None:
         """Write it into the cloud's folder."""

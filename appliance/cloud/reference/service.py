@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,15 @@ from appliance.cloud.reference.ledger import Ledger
 from appliance.cloud.reference.site import SiteFile
 from appliance.cloud.reference.zone import Zone
 from appliance.cloud.reference.zone_registrar import ZoneRegistrar
+from appliance.cloud.signature import new_key, read_key, written_key
 from appliance.errors import LocalError
 from appliance.files import write_durably
 
 OTHER_NAME = "somebody-else.example"
 """Of the certificate that a zone shows in the state `wrong-name`."""
 EVERYWHERE = ("0.0.0.0", "::")
+SHUTDOWN = 0.5
+"""Seconds for answers under way when the cloud ends; questions that wait are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class ReferenceCloud:
         settings.data.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(settings.data)
         self.zones: dict[str, Zone] = {}
-        self.site = SiteFile(settings.site, self._relocate)
+        self._key = read_key(_kept(settings.data / "bundle.key", lambda: new_key()[0]))
+        self.site = SiteFile(settings.site, self._relocate, self._key)
         self.ledger = Ledger(settings.data / "records.db")
         self._runner: web.AppRunner | None = None
         self._http_port = settings.http_port
@@ -104,6 +109,7 @@ class ReferenceCloud:
             site=self.site.plain.site.id,
             site_token=_token(data / "site.token"),
             control_token=_token(data / "control.token"),
+            bundle_key=written_key(self._key),
         )
 
     def _make_zones(self) -> None:
@@ -134,7 +140,7 @@ class ReferenceCloud:
     async def _start_api(self) -> None:
         access = self.access
         api = Api(self.site, self.ledger, self.zones, access.site_token, access.control_token)
-        self._runner = web.AppRunner(api.application(), access_log=None)
+        self._runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=SHUTDOWN)
         await self._runner.setup()
         settings = self._settings
         context = self._context("api")
@@ -150,6 +156,11 @@ class ReferenceCloud:
 
 def _token(file: Path) -> str:
     """Return the token in a file, made at first use."""
+    return _kept(file, lambda: secrets.token_urlsafe(24).encode()).decode("ascii").strip()
+
+
+def _kept(file: Path, make: Callable[[], bytes]) -> bytes:
+    """Return what a file holds, made at first use."""
     if not file.exists():
-        write_durably(file, secrets.token_urlsafe(24).encode())
-    return file.read_text(encoding="ascii").strip()
+        write_durably(file, make())
+    return file.read_bytes()

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.bundle import Bundle, Zone, decode
+from appliance.cloud.signature import signed
 from appliance.errors import LocalError
 
 log = logging.getLogger("holdfast.cloud.site")
@@ -25,7 +27,8 @@ class SiteFile:
     Raises LocalError when the file cannot be used at all.
     """
 
-    def __init__(self, file: Path, relocate: Relocate) -> None:
+    def __init__(self, file: Path, relocate: Relocate, key: Ed25519PrivateKey) -> None:
+        self._key = key
         self._file = file
         self._relocate = relocate
         self._stamp = self._file_stamp()
@@ -58,8 +61,8 @@ class SiteFile:
         """Make what is served anew; call it when `relocate` would answer otherwise."""
         zones = tuple(self._relocate(zone) for zone in self.plain.zones)
         served = msgspec.structs.replace(self.plain, zones=zones)
-        self.body = msgspec.json.encode(served)
-        """The bundle as JSON, ready to be sent."""
+        self.body = signed(msgspec.json.encode(served), self._key)
+        """The bundle, signed and ready to be sent."""
         self.etag = hashlib.sha256(self.body).hexdigest()[:32]
         """Changes exactly when `body` does."""
 
