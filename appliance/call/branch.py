@@ -145,6 +145,7 @@ class Branch(Leg):
         self._cancelled = True
         self.alive = False
         self.context.lines.leave(self)
+        self._end_early()
         tx, self._tx = self._tx, None
         if tx is not None:
             tx.cancel(now, [("Reason", reason)] if reason else [])
@@ -160,6 +161,7 @@ class Branch(Leg):
         """Forget everything, the call and the transaction of the INVITE too."""
         self.attempt = OVER
         self._tx = None
+        self._end_early()
         super().close()
 
     def response(self, tx: ClientTransaction, response: Response, now: float) -> None:
@@ -249,6 +251,10 @@ class Branch(Leg):
             return False
         self._invite_again(body, now)
         return True
+
+    def _end_early(self) -> None:
+        for dialog in self._early.values():
+            self.context.legs.remove(dialog)
 
     def _invite_again(self, body: bytes, now: float) -> None:
         self._local_tag = self.context.identifiers.token()

@@ -143,6 +143,8 @@ class Takeovers:
             for branch in call.branches:
                 if branch.alive and branch.has_early(*key):
                     return call, branch
+        if context.legs.ended(*key):
+            raise RemoteError(603, "that dialog is over (RFC 3891, section 3)")
         raise RemoteError(481, "there is no such dialog")
 
     def _sweep(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -17,6 +18,8 @@ from appliance.sip.uri import SipUri
 T = TypeVar("T")
 DialogKey = tuple[str, str, str]
 """Call-ID, our tag, their tag."""
+REMEMBERED = 2_000
+"""Dialogs that are known to have ended: those of some minutes at the rate of a busy site, 1 MB."""
 
 
 class DialogState(StrEnum):
@@ -180,6 +183,7 @@ class Dialogs(Generic[T]):
 
     def __init__(self) -> None:
         self._owners: dict[DialogKey, T] = {}
+        self._ended: OrderedDict[DialogKey, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -189,8 +193,11 @@ class Dialogs(Generic[T]):
         self._owners[dialog.key] = owner
 
     def remove(self, dialog: Dialog) -> None:
-        """Forget a dialog; harmless twice."""
+        """Take that a dialog, early or confirmed, has ended; harmless twice."""
         self._owners.pop(dialog.key, None)
+        self._ended[dialog.key] = None
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
 
     def find(self, request: Request) -> T | None:
         """Return the owner of the dialog a request says it is in (12.2.2)."""
@@ -199,6 +206,10 @@ class Dialogs(Generic[T]):
     def named(self, call_id: str, local_tag: str, remote_tag: str) -> T | None:
         """Return a dialog's owner by its name, as Replaces and RFC 4235 give it."""
         return self._owners.get((call_id, local_tag, remote_tag))
+
+    def ended(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
+        """Tell whether a dialog of that name has been, and is over; the last ones are known."""
+        return (call_id, local_tag, remote_tag) in self._ended
 
 
 def _contact(message: Message) -> str | None:

@@ -151,6 +151,32 @@ def test_the_dialog_has_to_be_there() -> None:
     assert second.responses() == [100, 486]
 
 
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_a_dialog_that_is_over_is_declined(who: str) -> None:
+    trio = Trio()
+    leaves = trio.alice if who == "alice" else trio.bob
+    named = of_alice(trio) if who == "alice" else of_bob(trio)
+    trio.hang_up(trio.alice)
+    (second,) = trio.bench.registered(leaves.extension)
+    second.invite("anybody", headers=named)
+    assert second.responses() == [100, 603]  # RFC 3891, section 3
+
+
+@pytest.mark.parametrize("who", ["caller", "callee", "time"])
+def test_a_dialog_that_rang_in_vain_is_declined(who: str) -> None:
+    ring = Ringing()
+    if who == "caller":
+        ring.alice.send(ring.alice.cancel(ring.invite))
+    elif who == "callee":
+        ring.bob.answer(ring.incoming, 603, tag="early")
+    else:
+        ring.bench.advance(65)
+        ring.third.register()
+    ring.third.take()
+    ring.third.invite("x", headers=ring.named)
+    assert ring.third.responses() == [100, 603]
+
+
 @pytest.mark.parametrize("value", ["nonsense", "a;to-tag=b", ""])
 def test_a_header_that_names_no_dialog_gets_400(value: str) -> None:
     trio = Trio()
@@ -234,7 +260,7 @@ def test_the_first_of_two_wins() -> None:
     (fourth,) = ring.bench.registered("1002")
     answered(ring.third, ring.third.invite("x", headers=ring.named))
     fourth.invite("x", headers=ring.named)
-    assert fourth.responses() == [100, 481]
+    assert fourth.responses() == [100, 603]
 
 
 def test_a_caller_that_leaves_the_offer_to_others_rings_on() -> None:

@@ -116,7 +116,7 @@ def test_of_two_who_come_one_wins() -> None:
     agree(trio.bob, trio.bob.expect("INVITE"))
     answered(trio.second, invite)
     trio.comes(third)
-    assert third.responses() == [100, 481]
+    assert third.responses() == [100, 603]
 
 
 def test_who_waits_hangs_up_meanwhile() -> None:

@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from appliance.errors import RemoteError
-from appliance.sip.dialog import Dialog, Dialogs, DialogState, Forks, uac_dialog, uas_dialog
+from appliance.sip.dialog import (
+    REMEMBERED,
+    Dialog,
+    Dialogs,
+    DialogState,
+    Forks,
+    uac_dialog,
+    uas_dialog,
+)
 from appliance.sip.message import Request, Response
 from tests.sip.agent import message
 
@@ -297,6 +305,20 @@ def test_a_dialog_is_found_by_name_until_it_is_removed():
     dialogs.remove(bobs())
     dialogs.remove(bobs())
     assert dialogs.named(*name) is None and not dialogs
+    assert dialogs.ended(*name) and not dialogs.ended(name[0], name[2], name[1])
+
+
+def test_only_the_last_dialogs_that_have_ended_are_known():
+    dialogs: Dialogs[str] = Dialogs()
+    ended = [msgspec.structs.replace(bobs(), call_id=str(n)) for n in range(REMEMBERED + 2)]
+    for dialog in ended:
+        dialogs.remove(dialog)
+    assert [dialogs.ended(*dialog.key) for dialog in (*ended[:3], ended[-1])] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_dialog_survives_a_restart_as_bytes():
