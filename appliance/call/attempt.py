@@ -104,10 +104,11 @@ class Attempt:
         """What came of the last step."""
         self.over = False
         self.terminal: Terminal | None = None
-        self.place = ""
-        """Where the client is parked; empty: nowhere."""
+        self.parked: Park | None = None
+        """Where the client waits for somebody who comes, even while somebody else is rung."""
+        self.parked_until = 0.0
+        """When it has waited for long enough, in monotonic seconds."""
         self._timer: Timer | None = None
-        """When the client has been parked for long enough."""
         self.taking: Taking | None = None
         """Somebody who comes by itself, until it is known whether that can be."""
         self._paused = False
@@ -336,9 +337,9 @@ class Attempt:
         self.owner.changed()
 
     def _park(self, step: Park, now: float) -> None:
-        self.place = step.place
+        self.parked, self.parked_until = step, now + step.timeout
         self.own_end().entertain(step.hears, now)
-        self._timer = self.context.timers.arm(now + step.timeout, self.waited)
+        self._timer = self.context.timers.arm(self.parked_until, self.waited)
         self.owner.parked(now)
 
     def _end_plan(self, step: Reject, now: float) -> None:

@@ -20,6 +20,7 @@ from appliance.call.party import Party
 from appliance.call.record import CALLER_LEG, CallRecord, RecordDraft, outcome_of
 from appliance.call.refer import refer
 from appliance.call.relays import CALLEE, CALLER
+from appliance.call.saved import SavedPark
 from appliance.call.saving import row_of
 from appliance.call.sealing import Sealing
 from appliance.call.steps import Plan
@@ -296,6 +297,11 @@ class Call:
     def handing_on(self) -> bool:
         """Tell whether one of the two is to be replaced."""
         return self._handover is not None
+
+    @property
+    def waits_at(self) -> SavedPark | None:
+        """Tell where one of the two waits, and for how long."""
+        return self._handover.waits_at if self._handover is not None else None
 
     # -- the end ----------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from appliance.call.line import Lines
 from appliance.call.party import Party
 from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
-from appliance.call.steps import Plan
+from appliance.call.steps import Park, Plan
 from appliance.sip.dialog import Dialog, Dialogs
 from appliance.sip.flow import Flow, host_port
 from appliance.sip.identifiers import Identifiers
@@ -51,6 +51,10 @@ class Exchange(Protocol):
 
     def plan(self, extension: str, dialled: str, now: float, at: Flow | None = None) -> Plan:
         """Return the plan of what a user's phone, on flow `at`, has asked for: by its rights."""
+        ...
+
+    def wait_on(self, extension: str, waits: Park, now: float) -> Plan:
+        """Return the plan of somebody whom a user has parked, as an earlier process knew it."""
         ...
 
     def party(self, extension: str) -> Party:

@@ -18,6 +18,7 @@ from appliance.call.media import CallMedia
 from appliance.call.party import Party
 from appliance.call.record import RecordDraft
 from appliance.call.relays import opposite
+from appliance.call.saved import SavedPark
 from appliance.errors import RemoteError
 from appliance.sdp.session import Session
 from appliance.sip.matching import ServerTransaction
@@ -145,6 +146,16 @@ class Handover:
         if attempt is not None:
             attempt.stop(now)
             attempt.close()
+
+    @property
+    def waits_at(self) -> SavedPark | None:
+        """Return where the party that stays waits for somebody, if it does."""
+        attempt = self.attempt
+        if attempt is None or attempt.parked is None:
+            return None
+        waits, until = attempt.parked, attempt.parked_until
+        side = opposite(self.side)
+        return SavedPark(waits.place, waits.left, until, side, self.leaves.ended)
 
     @property
     def found(self) -> list[Leg]:

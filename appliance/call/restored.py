@@ -19,10 +19,21 @@ from appliance.call.call import Call
 from appliance.call.context import CallContext
 from appliance.call.ending import cancel_ringing, end_ringing, hang_up_others
 from appliance.call.leg import Leg
+from appliance.call.media import MUSIC
 from appliance.call.party import Party
 from appliance.call.record import CallRecord
-from appliance.call.saved import SEQUENCE_GAP, SavedCall, SavedInvite, SavedLeg, read_head
-from appliance.call.steps import Target
+from appliance.call.referral import Unasked
+from appliance.call.relays import opposite
+from appliance.call.saved import (
+    SEQUENCE_GAP,
+    SavedCall,
+    SavedInvite,
+    SavedLeg,
+    SavedPark,
+    read_head,
+)
+from appliance.call.steps import Park, Target
+from appliance.call.transfer import Transfer
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import MEDIA_LIMIT
 from appliance.sip.flow import Flow
@@ -33,6 +44,8 @@ from appliance.sip.timers import TIMEOUT
 SETTLE_AFTER = 1.0
 """Seconds until a phone is told again what counts: it may be in the middle of its answer."""
 SETTLE_TRIES = 5
+RETURN_AFTER = 5.0
+"""Seconds that whoever has parked a call has at least to be registered again, before it rings."""
 
 
 def ports_of(calls: Iterable[SavedCall | CallRecord]) -> set[int]:
@@ -108,12 +121,27 @@ def _resume(
         if state.unsettled:
             _Settling(call, leg, now)
     if saved.handing_on:
-        call.reconnect()
         cancel_ringing(context, saved, now)
     hang_up_others(context, saved, now)
     call.draft.step("signalling restarted; the call goes on")
+    if saved.parked is not None:
+        _wait_on(call, saved.parked, offset, now)
+    elif saved.handing_on:
+        call.reconnect()
     call.changed()
     return call
+
+
+def _wait_on(call: Call, saved: SavedPark, offset: float, now: float) -> None:
+    """Let a party that is parked hear its music, be fetched, and come back in time."""
+    leaves = call.legs[opposite(saved.side)]
+    if leaves is None:
+        raise AssertionError("a party is parked by another")
+    if saved.alone:
+        leaves.close()
+    seconds = max(saved.until + offset - now, RETURN_AFTER)
+    waits = Park(saved.place, MUSIC.name, seconds, saved.left)
+    Transfer(call, leaves, Unasked()).wait_on(waits, now)
 
 
 def _resume_leg(leg: Leg, saved: SavedLeg, offset: float, now: float) -> None:
@@ -202,7 +230,7 @@ class _Settling:
             leg.acknowledge(response, now)
             try:
                 call.media.heard_again(leg, response.body)
-                call.media.connect(*call.joined)
+                call.reconnect()
             except (RemoteError, Unavailable) as error:
                 call.end("system", f"its audio could not be settled: {error}", now)
         elif response is not None and status in (491, 500) and self._tries:

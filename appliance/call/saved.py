@@ -93,6 +93,20 @@ class SavedMedia(msgspec.Struct, frozen=True, array_like=True):
     """How many legs have been replaced."""
 
 
+class SavedPark(msgspec.Struct, frozen=True, array_like=True):
+    """One of the two waits at an orbit; the other has parked it."""
+
+    place: str
+    left: int
+    """How often whoever has parked it is rung yet, as in `steps.Park`."""
+    until: float
+    """Monotonic seconds when that is next, or when it was if it rings now."""
+    side: int
+    """Of the party that waits."""
+    alone: bool
+    """Whether the other one has hung up."""
+
+
 class SavedCall(msgspec.Struct, frozen=True, array_like=True):
     """One call."""
 
@@ -115,10 +129,11 @@ class SavedCall(msgspec.Struct, frozen=True, array_like=True):
     """One of the two is to be replaced: until somebody is found they belong together."""
     others: tuple[SavedLeg, ...] = ()
     """Legs that have no part in it any more, or not yet: a restart hangs them up."""
+    parked: SavedPark | None = None
 
     @property
     def talking(self) -> bool:
-        """Tell whether two phones were joined."""
+        """Tell whether two phones were joined, or one of them was parked by the other."""
         return self.caller is not None and self.callee is not None and self.media is not None
 
 

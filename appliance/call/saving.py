@@ -9,7 +9,15 @@ from appliance.call.caller import Caller
 from appliance.call.leg import Leg
 from appliance.call.media import CallMedia
 from appliance.call.record import RecordDraft
-from appliance.call.saved import SavedBranch, SavedCall, SavedInvite, SavedLeg, head_of, pack
+from appliance.call.saved import (
+    SavedBranch,
+    SavedCall,
+    SavedInvite,
+    SavedLeg,
+    SavedPark,
+    head_of,
+    pack,
+)
 from appliance.sip.matching import ServerTransaction
 
 
@@ -36,6 +44,11 @@ class Savable(Protocol):
         """Tell whether one of two that talk is to be replaced."""
         ...
 
+    @property
+    def waits_at(self) -> SavedPark | None:
+        """Tell where one of two waits, and for how long."""
+        ...
+
 
 def row_of(call: Savable) -> bytes:
     """Return what `SaveCall` writes of a call that rings or is answered."""
@@ -44,7 +57,8 @@ def row_of(call: Savable) -> bytes:
     if dialog is None:
         raise AssertionError("a caller always has a dialog")
     answered = not caller.answering
-    lonely = any(leg is not None and leg.ended for leg in call.legs)
+    parked = call.waits_at
+    lonely = parked is None and any(leg is not None and leg.ended for leg in call.legs)
     rings = callee is None or call.handing_on
     return pack(
         SavedCall(
@@ -58,6 +72,7 @@ def row_of(call: Savable) -> bytes:
             call.media.save() if answered and not lonely else None,
             call.handing_on,
             tuple([_leg(leg, caller.invite) for leg in call.others]),
+            parked,
         )
     )
 

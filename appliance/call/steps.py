@@ -116,6 +116,8 @@ class Park(msgspec.Struct, frozen=True):
     """Name of a sound, as in `Ring.hears`."""
     timeout: float
     """Seconds."""
+    left: int = 0
+    """How often the plan looks for somebody after that; with it another process can go on."""
 
 
 class Goto(msgspec.Struct, frozen=True):

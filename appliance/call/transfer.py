@@ -18,7 +18,7 @@ from appliance.call.leg import Leg
 from appliance.call.own_media import offered_anew
 from appliance.call.referral import Referral, ReferTo, Unasked
 from appliance.call.relays import opposite
-from appliance.call.steps import Outcome, Plan, Ring
+from appliance.call.steps import Outcome, Park, Plan, Ring
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.session import Session
 from appliance.sip.message import Response
@@ -43,6 +43,12 @@ class Transfer(Handover):
         self.call.hand_on(self)
         self._referral.tell(100, now)
         self._begin(to, now + TIMEOUT, now)
+
+    def wait_on(self, waits: Park, now: float) -> None:
+        """Let the party that stays wait on where an earlier process has parked it."""
+        self.call.hand_on(self)
+        plan = self.context.exchange.wait_on(self.leaves.extension, waits, now)
+        self._look(plan, waits.place, now)
 
     def _begin(self, to: ReferTo, until: float, now: float) -> None:
         self._timer = None

@@ -8,8 +8,8 @@ from typing import Protocol
 from appliance.bundle import Bundle, Group, User
 from appliance.call.emergency import HelpCaller
 from appliance.call.outside import Leaving, Outside
-from appliance.call.path import follow
-from appliance.call.steps import Diverted, Plan, Play, Reject, Target
+from appliance.call.path import Resolve, follow
+from appliance.call.steps import Diverted, Park, Plan, Play, Reject, Target
 from appliance.pbx import user as user_destination
 from appliance.pbx.dialplan import (
     Destination,
@@ -95,6 +95,28 @@ class Destinations:
         Without a flow nobody dials: somebody is handed on, by the caller's rights, from a phone
         that is `at` some place, which a call for help tells. `passed` is as in `Leaving`.
         """
+        resolve = self._resolver(caller, flow, at, passed)
+        destination = self._dialplan.find(dialled)
+        dials = flow is not None and self._is_ours(caller)
+        if isinstance(destination, ToFeature) and dials:
+            return follow(self._features.plan(caller, destination, now), resolve, now)
+        plan = resolve(dialled, now, ())
+        if isinstance(destination, ToUser | ToGroup) and flow is not None:
+            plan = self._greeted(caller, plan)
+        return follow(plan, resolve, now)
+
+    def wait_on(self, parker: User, waits: Park, now: float) -> Plan:
+        """Return the plan of somebody who is parked already."""
+        return follow(self._parking.wait_on(parker, waits), self._resolver(parker), now)
+
+    def _resolver(
+        self,
+        caller: User,
+        flow: Flow | None = None,
+        at: Flow | None = None,
+        passed: tuple[str, ...] = (),
+    ) -> Resolve:
+        """Return what finds the plan of whatever a caller's call goes on to; as `plan`."""
         gone = list(passed)
 
         def resolve(dialled: str, now: float, way: tuple[Diverted, ...]) -> Plan:
@@ -110,14 +132,7 @@ class Destinations:
                 return rejected(Reject(403, "no call is forwarded to an emergency number"))
             return self._one(caller, destination, flow, now, None if way else at)
 
-        destination = self._dialplan.find(dialled)
-        dials = flow is not None and self._is_ours(caller)
-        if isinstance(destination, ToFeature) and dials:
-            return follow(self._features.plan(caller, destination, now), resolve, now)
-        plan = resolve(dialled, now, ())
-        if isinstance(destination, ToUser | ToGroup) and flow is not None:
-            plan = self._greeted(caller, plan)
-        return follow(plan, resolve, now)
+        return resolve
 
     def _is_ours(self, caller: User) -> bool:
         user = self._users.get(caller.extension)

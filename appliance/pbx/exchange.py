@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.call.party import Party
-from appliance.call.steps import Plan, Reject
+from appliance.call.steps import Park, Plan, Reject
 from appliance.pbx.destinations import Destinations, rejected
 from appliance.pbx.directory import Directory
 from appliance.sip.flow import Flow
@@ -23,6 +23,13 @@ class Exchange:
         if user is None:
             return rejected(Reject(403, f"{extension} is no user of this site any more"))
         return self._destinations.plan(user, dialled, None, now, at)
+
+    def wait_on(self, extension: str, waits: Park, now: float) -> Plan:
+        """Return the plan of somebody whom a user has parked, as an earlier process knew it."""
+        user = self._directory.by_extension(extension)
+        if user is None:
+            return rejected(Reject(480, f"{extension} is no user of this site any more"))
+        return self._destinations.wait_on(user, waits, now)
 
     def party(self, extension: str) -> Party:
         """Return how a user is shown to others."""

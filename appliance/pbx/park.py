@@ -54,8 +54,15 @@ class Parking:
         if not self.free(orbit):
             yield Reject(486, f"another call is parked at {orbit}", "busy")
         yield Note(f"parked at {orbit} by {parker.extension}")
-        for left in reversed(range(RETURNS)):
-            yield Park(orbit, MUSIC, self._ring_back_after)
+        first = Park(orbit, MUSIC, self._ring_back_after, RETURNS - 1)
+        yield from self.wait_on(parker, first)
+
+    def wait_on(self, parker: User, first: Park) -> Plan:
+        """Let whoever waits at an orbit wait on: first as long as is left of an earlier time."""
+        orbit = first.place
+        for left in range(first.left, -1, -1):
+            seconds = first.timeout if left == first.left else self._ring_back_after
+            yield Park(orbit, first.hears, seconds, left)
             if left:
                 yield Note(f"nobody has come to {orbit}: back to {parker.extension}")
                 yield Goto(parker.extension, back=True)
@@ -92,4 +99,6 @@ class Parking:
 def place_of(call: Call) -> str:
     """Return the orbit at which a call is parked; empty: at none."""
     waiting = call.waiting
-    return waiting.place if waiting is not None and not waiting.over else ""
+    if waiting is None or waiting.parked is None or waiting.over:
+        return ""
+    return waiting.parked.place

@@ -157,6 +157,10 @@ def test_a_call_is_parked_and_fetched_by_somebody_else(phones: Phones) -> None:
     (call,) = phones.site.holdfast("calls")
     assert call["parked"] == "7701"
     assert waits.listening()
+    phones.site.kill("core")
+    assert waits.listening()
+    until(lambda: phones.site.holdfast("status"), 10, "core is back", phones.site.evidence)
+    assert [one["parked"] for one in phones.site.holdfast("calls")] == ["7701"]
     since = phones.dial(comes, "7701")
     comes.wait("CALL_ESTABLISHED", 10, since)
     until(lambda: comes.hears(waits.tone), 15, "who was parked is heard", comes.trace)
