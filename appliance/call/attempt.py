@@ -173,6 +173,8 @@ class Attempt:
         except (RemoteError, Unavailable):
             self.taking = None
             raise
+        if not self.over:
+            self.owner.changed()
 
     def taken(self, comes: Leg, now: float) -> None:
         """Cancel every phone that still rings, and join the client with who has come."""

@@ -1,7 +1,8 @@
 """Somebody comes, by an INVITE of its own, to a party that waits: pick-up and retrieval (C8, C9).
 
 The party is a caller whose phones still ring, or one that talks with us alone. With a caller, what
-both have offered is answered to both; a party that has its answer already gets a re-INVITE.
+both have offered is answered to both; one that left the offer to others is offered what who comes
+has said, and its ACK has the answer. A party that has its answer already gets a re-INVITE.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ class Waiting(Protocol):
         """Cancel every phone that still rings, and join the party with who has come."""
         ...
 
+    def lapsed(self, leg: Leg, reason: str, now: float) -> None:
+        """End the call: there is no talking with the party."""
+        ...
+
 
 class Taking:
     """One INVITE of somebody who comes."""
@@ -63,7 +68,10 @@ class Taking:
         comes.heard, comes.offered = offer, request.body
         attempt.draft.step(f"{comes.extension} takes the call", comes.extension)
         if isinstance(client, Caller) and client.answering:
-            self._answer_both(client, offer, now)
+            if attempt.offer is None:
+                self._offer_on(client, offer, now)
+            else:
+                self._answer_both(client, offer, attempt.offer, now)
         else:
             self._join(client, offer, now)
 
@@ -74,17 +82,38 @@ class Taking:
             self._joining = None
         dismiss(self._comes, 487, now)
 
-    def _answer_both(self, client: Caller, offer: Session, now: float) -> None:
+    def _answer_both(self, client: Caller, offer: Session, theirs: Session, now: float) -> None:
         attempt, comes = self._attempt, self._comes
-        theirs = attempt.offer
-        if theirs is None:
-            raise RemoteError(488, "the caller leaves the offer to who is called")
         media, side = attempt.media, opposite(attempt.side)
         to_client = media.tell(*answer_between(theirs, offer, client), client, attempt.side)
         to_comes = media.tell(*answer_between(offer, theirs, comes), comes, side)
         comes.answer(now, to_comes)
         client.answer(now, to_client)
         attempt.taken(comes, now)
+
+    def _offer_on(self, client: Caller, offer: Session, now: float) -> None:
+        """Answer the caller with the offer of who comes, who is answered when the ACK has come."""
+        attempt, comes = self._attempt, self._comes
+
+        def acknowledged(answer: bytes, now: float) -> None:
+            try:
+                if not answer:
+                    raise RemoteError(488, "the ACK brought no answer to our offer")
+                session, side = Session.parse(answer), opposite(attempt.side)
+                body = attempt.media.answer(session, client, comes, side, offer)
+                client.heard = session
+                if not comes.answering:
+                    raise RemoteError(487, f"{comes.extension} did not take the call after all")
+                comes.answer(now, body)
+            except (RemoteError, Unavailable) as error:
+                dismiss(comes, error.status if isinstance(error, RemoteError) else 503, now)
+                attempt.lapsed(client, str(error), now)
+            else:
+                attempt.taken(comes, now)
+
+        client.answer(now, attempt.media.offer(offer, comes, client, attempt.side))
+        client.on_ack = acknowledged
+        attempt.pause()
 
     def _join(self, client: Leg, offer: Session, now: float) -> None:
         attempt, comes = self._attempt, self._comes

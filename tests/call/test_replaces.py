@@ -263,15 +263,6 @@ def test_the_first_of_two_wins() -> None:
     assert fourth.responses() == [100, 603]
 
 
-def test_a_caller_that_leaves_the_offer_to_others_rings_on() -> None:
-    ring = Ringing(body=b"")
-    ring.third.invite("x", headers=ring.named)
-    assert ring.third.responses() == [100, 488]
-    assert ring.bob.take() == []
-    ring.bob.answer(ring.incoming, 200, tag="early", body=sdp(ring.bob.host))
-    assert 200 in ring.alice.responses()
-
-
 def test_an_offer_that_has_nothing_in_common_changes_nothing() -> None:
     ring = Ringing()
     body = sdp(ring.third.host).replace(b"AVP 0 101", b"AVP 96").replace(b"0 PCMU", b"96 opus/1")
