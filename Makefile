@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Folders whose tests need neither sockets nor waiting.
 PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/sdg \
-	tests/sbc_bridge tests/bundle tests/console tests/packaging tests/torture tests/phonebook \
+	tests/sbc_bridge tests/bundle tests/console tests/packaging tests/torture tests/phonebook tests/backup \
 	tests/trunk)
 TEST_PACKAGES := baresip chromium espeak-ng iproute2 kamailio kamailio-tls-modules ldap-utils linphone-cli \
 	nftables procps sip-tester slapd systemd tcpdump tshark

@@ -355,6 +355,10 @@ class Runtime:
             "devices": len(bundle.devices),
         }
 
+    async def _snapshot(self, arguments: dict[str, Any]) -> Any:
+        await self._store.snapshot()
+        return {}
+
     async def _notices(self, arguments: dict[str, Any]) -> Any:
         return list(self._journal.latest)
 
@@ -397,6 +401,7 @@ COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
     "mode.history": Runtime._history,
     "evidence": Runtime._evidence,
     "evidence.add": Runtime._add_evidence,
+    "store.snapshot": Runtime._snapshot,
     "bundle.apply": Runtime._apply_file,
     "bundle.info": Runtime._bundle_info,
     "notices": Runtime._notices,

@@ -355,6 +355,8 @@ class FakeCore:
         }
         if name.startswith("trunk"):
             return TRUNK
+        if name == "store.snapshot":
+            return {}
         if name == "park.return":
             if arguments["orbit"] != "7701":
                 raise LocalError("no call is parked there")

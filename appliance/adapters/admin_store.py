@@ -18,7 +18,7 @@ import msgspec
 from sqlite_utils import Database, Migrations
 
 from appliance.accounts import Account, ApiToken, AuditEntry
-from appliance.adapters.schema import open_database
+from appliance.adapters.schema import open_database, snapshot_of
 from appliance.errors import Unavailable
 
 Result = TypeVar("Result")
@@ -110,6 +110,18 @@ class AdminStore:
     async def put_slots(self, rows: Sequence[tuple[str, int, bytes]], oldest: int) -> None:
         """Write slots of the diary (zone, slot, row) and forget those before `oldest`."""
         await self._do(lambda db: _write_slots(db, rows, oldest))
+
+    async def snapshot(self) -> None:
+        """Copy the database beside itself, as `admin.snapshot`."""
+        new = self._file.with_suffix(".snapshot-new")
+
+        def copy(db: sqlite3.Connection) -> None:
+            new.unlink(missing_ok=True)
+            db.execute("VACUUM INTO ?", (str(new),))
+            new.chmod(0o600)
+            new.replace(snapshot_of(self._file))
+
+        await self._do(copy)
 
     async def close(self) -> None:
         """Finish what waits and close the file."""

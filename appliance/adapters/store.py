@@ -87,6 +87,7 @@ class Store:
         self._pending = Pending()
         self._failing = ""
         self._next_try = 0.0
+        self._copying = threading.Lock()
         self._snapshot_due = _first_snapshot(file)
 
     # Called from the loop.
@@ -176,6 +177,11 @@ class Store:
         self._urgent.set()
         self._wake.set()
         self._thread.join()
+
+    async def snapshot(self) -> None:
+        """Copy the database beside itself now; raises Unavailable."""
+        if not await asyncio.to_thread(self._snapshot):
+            raise Unavailable("the disk takes no copy of the database")
 
     # The thread.
 
@@ -288,11 +294,14 @@ class Store:
         except (Unavailable, ValueError, OverflowError) as error:
             future.set_exception(error)
 
-    def _snapshot(self) -> None:
-        try:
-            take_snapshot(self._file)
-        except (sqlite3.Error, OSError) as error:
-            self._say("warning", "store.snapshot", f"no snapshot was taken: {error}")
+    def _snapshot(self) -> bool:
+        with self._copying:
+            try:
+                take_snapshot(self._file)
+            except (sqlite3.Error, OSError) as error:
+                self._say("warning", "store.snapshot", f"no snapshot was taken: {error}")
+                return False
+            return True
 
     def _say(self, severity: str, topic: str, text: str) -> None:
         self._notify(Notice(severity, topic, text))

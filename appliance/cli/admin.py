@@ -7,6 +7,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 from appliance.adapters.admin_store import AdminStore
@@ -14,7 +15,7 @@ from appliance.adapters.ipc import IpcClient
 from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.cli.door import admin_folder
 from appliance.cli.logs import configure_logs
-from appliance.cli.options import OK, new_parser, settings_of
+from appliance.cli.options import OK, file_of, new_parser, settings_of
 from appliance.cli.serving import serve_until_signal
 from appliance.cloud.client import CloudClient
 from appliance.cloud.records import RecordUpload
@@ -44,11 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     settings = settings_of(arguments)
     configure_logs("admin")
-    asyncio.run(serve_until_signal(serve(settings), log))
+    asyncio.run(serve_until_signal(serve(settings, file_of(arguments.settings_file)), log))
     return OK
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, settings_file: Path | None = None) -> None:
     """Run the admin process until cancelled.
 
     It needs nobody: without core it answers 503, without the cloud it keeps what it has. Raises
@@ -65,7 +66,7 @@ async def serve(settings: Settings) -> None:
     store = AdminStore(settings.admin_database, log.error)
     gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
     told = uploads.state if uploads else None
-    rooms = open_rooms(settings, core, sync, gate, directory, store, lambda: told)
+    rooms = open_rooms(settings, core, sync, gate, directory, store, lambda: told, settings_file)
     application = make_application(gate, rooms.routes(), rooms.pages.refuse)
     try:
         await gate.people.begin(settings.admin_password_file)

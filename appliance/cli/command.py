@@ -55,6 +55,8 @@ FAMILIES = {
     "account": Family("appliance.cli.account", "list, add, change or remove who may log in"),
     "token": Family("appliance.cli.token", "list, make or remove API tokens"),
     "audit": Family("appliance.cli.audit", "show who changed what"),
+    "backup": Family("appliance.cli.backup", "write everything to one encrypted file"),
+    "restore": Family("appliance.cli.restore", "put back what a backup holds"),
     "cloud": Family("appliance.cli.cloud", "run the reference cloud, for trials and tests"),
     "console": Family("appliance.cli.console", "show the appliance's console menu"),
     "machine": Family("appliance.cli.machine", "set up the appliance's network"),

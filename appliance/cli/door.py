@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
+import shutil
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from appliance.settings import Settings
 
 TIMEOUT = 30.0
 """Seconds to wait for an answer; `sync` waits for the cloud."""
+SAVE_TIMEOUT = 600.0
+"""Seconds to wait for something large that is made first."""
 ANSWER_LIMIT = 64 << 20
 """Bytes; 10,000 phones are about 4 MB."""
 
@@ -47,7 +53,28 @@ class Door:
         body = None if content is None else msgspec.json.encode(content)
         return self._ask(method, path, body, TIMEOUT)
 
+    def save(self, path: str, content: Any, file: Path) -> int:
+        """Write what the API answers to a new file; return its size. Raises as `get` does."""
+        body = msgspec.json.encode(content)
+        with self._answering("POST", path, body, SAVE_TIMEOUT) as answer:
+            if answer.status != 200:
+                _judge(answer.status, answer.read(ANSWER_LIMIT))
+            try:
+                with open(file, "xb", opener=_private) as written:
+                    shutil.copyfileobj(answer, written)
+                    return written.tell()
+            except OSError as error:
+                raise LocalError(f"{file}: {error.strerror}") from error
+
     def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> Any:
+        with self._answering(method, path, body, timeout) as answer:
+            data = answer.read(ANSWER_LIMIT)
+        return _judge(answer.status, data)
+
+    @contextmanager
+    def _answering(
+        self, method: str, path: str, body: bytes | None, timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
         headers |= {"Content-Type": "application/json"} if body else {}
         connection = http.client.HTTPSConnection(
@@ -57,13 +84,11 @@ class Door:
             connection.connect()
             self._check_identity(connection)
             connection.request(method, f"/api/v1/{path}", body, headers)
-            answer = connection.getresponse()
-            data = answer.read(ANSWER_LIMIT)
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(self._silence(error)) from error
         finally:
             connection.close()
-        return _judge(answer.status, data)
 
     def _check_identity(self, connection: http.client.HTTPSConnection) -> None:
         """Show the token only to the holder of the certificate in our data folder."""
@@ -116,6 +141,10 @@ def _first_certificate(file: Path) -> bytes | None:
         return ssl.PEM_cert_to_DER_cert(text[begin:end])
     except (OSError, ValueError):
         return None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _unnamed() -> ssl.SSLContext:

@@ -100,7 +100,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
     Raises LocalError that names the key that is wrong.
     """
-    settings = load_settings(_file(arguments.settings_file), dict(os.environ))
+    settings = load_settings(file_of(arguments.settings_file), dict(os.environ))
     changes = {}
     if arguments.data_folder is not None:
         changes["data"] = arguments.data_folder.absolute()
@@ -121,7 +121,8 @@ def global_words(arguments: argparse.Namespace) -> list[str]:
     return [word for name, value in named.items() if value for word in (name, str(value))]
 
 
-def _file(named: Path | None) -> Path | None:
+def file_of(named: Path | None) -> Path | None:
+    """Return the settings file in use: the one that is named, else where there is one."""
     if named is not None:
         return named
     if from_environment := os.environ.get("HOLDFAST_SETTINGS"):

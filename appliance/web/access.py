@@ -103,6 +103,7 @@ ACCESS: dict[str, Access] = {
     "POST /system/tokens": CHIEF,
     "POST /system/tokens/{id}/remove": CHIEF,
     "GET /system/audit": REVIEW,
+    "POST /system/backup": CHIEF,
     "POST /api/v1/session": PUBLIC,
     "GET /api/v1/session": SELF,
     "DELETE /api/v1/session": SELF,
@@ -159,5 +160,6 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/tokens": ADMIN,
     "DELETE /api/v1/tokens/{id}": ADMIN,
     "GET /api/v1/audit": AUDIT,
+    "POST /api/v1/backup": ADMIN,
 }
 """By method and path; a scope gives only what carries its name, so `admin` alone reads nothing."""

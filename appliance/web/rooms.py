@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from appliance.phonebook.upkeep import Directory
 from appliance.ports import Commands
 from appliance.settings import Settings
 from appliance.web.api import Api, BundleDoor
+from appliance.web.backup_api import BackupApi, Snapshots
 from appliance.web.configuration_pages import ConfigurationPages
 from appliance.web.diary import Diary, SlotStore
 from appliance.web.directory import DirectoryApi
@@ -43,6 +45,10 @@ class Room(Protocol):
         ...
 
 
+class AdminData(SlotStore, Snapshots, Protocol):
+    """What the admin process keeps: the zones' days, and a copy of all of it."""
+
+
 @dataclass(frozen=True)
 class Rooms:
     """All rooms, and what runs beside them."""
@@ -64,8 +70,9 @@ def open_rooms(
     bundles: BundleDoor,
     gate: Gate,
     directory: Directory,
-    store: SlotStore,
+    store: AdminData,
     uploads: Callable[[], Any] = lambda: None,
+    settings_file: Path | None = None,
 ) -> Rooms:
     """Build every room."""
     live = Live(core, settings, lambda: {"bundle": bundles.state, "records": uploads()})
@@ -89,6 +96,7 @@ def open_rooms(
         OutsidePages(pages, desk),
         VersionsApi(bundles, live, stored),
         ConfigurationPages(pages, desk),
+        BackupApi(core, store, settings, settings_file),
         RecordPages(pages, desk),
         SystemPages(pages, desk),
     )

@@ -1,0 +1,1 @@
+"""The whole appliance in one encrypted file, and back again."""
