@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,22 @@ VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors/e_model.j
 
 def test_the_default_connection() -> None:
     default = VECTORS["default"]
-    assert rating(Connection()) == pytest.approx(default["r"], abs=0.05)
+    assert round(rating(Connection()), 1) == default["r"]
+    assert rating(Connection()) == pytest.approx(default["digits"], abs=1e-9)
     assert mos(rating(Connection())) == pytest.approx(default["mos"], abs=0.005)
 
 
 @pytest.mark.parametrize(("r", "score"), VECTORS["mos"]["rows"])
 def test_mos_of_a_rating(r: float, score: float) -> None:
     assert mos(r) == pytest.approx(score, abs=0.01)
+
+
+@pytest.mark.parametrize("r", VECTORS["inverse"]["rows"])
+def test_the_standards_own_way_back_leads_to_the_same_rating(r: float) -> None:
+    score = mos(r)
+    root = math.sqrt(-903522 + 1113960 * score - 202500 * score**2)
+    h = math.atan2(15 * root, 18566 - 6750 * score) / 3
+    assert 20 / 3 * (8 - math.sqrt(226) * math.cos(h + math.pi / 3)) == pytest.approx(r, abs=0.01)
 
 
 @pytest.mark.parametrize(("ie", "score"), VECTORS["wideband"]["rows"])
@@ -70,9 +80,10 @@ def test_bursts_are_worse_than_random_loss() -> None:
     assert effective_impairment(0, 25.1, 5, burst_ratio=2) > effective_impairment(0, 25.1, 5)
 
 
-def test_g711_without_concealment_is_worse() -> None:
-    plain = impairment_of("PCMU", 0, conceals=False)
-    assert plain is not None and plain.bpl == 4.3
+@pytest.mark.parametrize(("codec", "ie", "bpl"), VECTORS["codecs"]["unconcealed"])
+def test_g711_without_concealment_is_worse(codec: str, ie: float, bpl: float) -> None:
+    plain = impairment_of(codec, 0, conceals=False)
+    assert plain is not None and (plain.ie, plain.bpl) == (ie, bpl)
     assert speech_quality(NARROWBAND, plain.ie, plain.bpl, 0.01, 0) < 4.0
 
 
