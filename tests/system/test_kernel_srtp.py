@@ -10,26 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.system.secure_phone import LENGTHS, SecurePhone
-from tests.system.site import System, site_in_outage
+from tests.system.secure_pair import Pair, phones, site
+from tests.system.secure_phone import LENGTHS
+from tests.system.site import System
 from tests.system.waiting import until
 
-POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with site_in_outage(tmp_path_factory.mktemp("site"), 2, policies=POLICIES) as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
-def phones(site: System) -> Iterator[tuple[SecurePhone, SecurePhone]]:
-    one, other = SecurePhone(site.phone(0), "101", 500), SecurePhone(site.phone(1), "102", 700)
-    assert other.account.register(300).status == 200
-    yield one, other
-    one.close()
-    other.close()
+__all__ = ["phones", "site"]
 
 
 @contextmanager
@@ -48,7 +34,7 @@ def without_media(site: System) -> Iterator[None]:
 
 @pytest.mark.parametrize("suite", LENGTHS)
 def test_audio_of_each_suite_passes_without_the_media_process(
-    site: System, phones: tuple[SecurePhone, SecurePhone], suite: str
+    site: System, phones: Pair, suite: str
 ) -> None:
     one, other = phones
     with ThreadPoolExecutor(2) as threads:

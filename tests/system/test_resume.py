@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -12,27 +11,13 @@ import pytest
 
 from tests.system.capture import Capture
 from tests.system.network import APPLIANCE, Host
-from tests.system.secure_phone import SecurePhone
-from tests.system.site import System, site_in_outage
+from tests.system.secure_pair import Pair, phones, site
+from tests.system.site import System
 
-POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
+__all__ = ["phones", "site"]
+
 GAP = 0.06
 """Seconds without audio that nobody notices; three packets."""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with site_in_outage(tmp_path_factory.mktemp("site"), 2, policies=POLICIES) as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
-def phones(site: System) -> Iterator[tuple[SecurePhone, SecurePhone]]:
-    one, other = SecurePhone(site.phone(0), "101", 500), SecurePhone(site.phone(1), "102", 700)
-    assert other.account.register(300).status == 200
-    yield one, other
-    one.close()
-    other.close()
 
 
 class Wire:
@@ -83,7 +68,7 @@ def longest_gap(times: list[float], begin: float, end: float) -> float:
     ],
 )
 def test_no_gap_is_heard_when_a_held_call_goes_on(
-    site: System, phones: tuple[SecurePhone, SecurePhone], tmp_path: Path, how: str, suite: str
+    site: System, phones: Pair, tmp_path: Path, how: str, suite: str
 ) -> None:
     one, other = phones
     with ThreadPoolExecutor(2) as threads:
