@@ -27,9 +27,9 @@ class Conversation:
         callee: Phone,
         made: PhoneCall,
         got: PhoneCall,
-        relay: tuple[int, int],
+        relays: tuple[tuple[int, int], ...],
     ) -> None:
-        self._relay = relay
+        self._relays = relays
         self.caller = caller
         self.callee = callee
         self.made = made
@@ -38,19 +38,22 @@ class Conversation:
         """The call as the called phone has it."""
 
     @classmethod
-    async def begin(cls, caller: Phone, callee: Phone, relay: tuple[int, int]) -> Conversation:
+    async def begin(
+        cls, caller: Phone, callee: Phone, *relays: tuple[int, int], number: str = ""
+    ) -> Conversation:
         """Call, let it ring and be answered; HoldfastError when that does not come about.
 
-        `relay` are the first and last port of Holdfast's audio.
+        `relays` are the first and last port of each Holdfast's audio. `number` is what is dialled;
+        without it the extension.
         """
-        number = callee.settings.extension
+        number = number or callee.settings.extension
         made = await caller.call(number)
         state = await made.until("talking", "ended", timeout=ANSWER)
         if state == "ended":
             raise StepFailed(f"{number} to answer", made.told())
         got = await callee.rings(ANSWER)
         await got.until("talking", timeout=ANSWER)
-        return cls(caller, callee, made, got, relay)
+        return cls(caller, callee, made, got, relays)
 
     async def check_audio(self) -> str:
         """Listen for a while; each must hear the other's tone and not its own. Say how."""
@@ -62,6 +65,15 @@ class Conversation:
             f"{self._name(self.caller)} hears {self.callee.settings.tone} Hz,"
             f" {self._name(self.callee)} hears {self.caller.settings.tone} Hz"
             f" (Goertzel filter on received RTP, {LOOKS} times 200 ms)"
+        )
+
+    async def check_key(self, key: str) -> None:
+        """Have the caller press a key; the called phone must get it (RFC 4733)."""
+        before = self.got.audio.keys
+        self.made.audio.press(key)
+        there = self.got.audio
+        await self._wait(
+            lambda: there.keys == before + key, HEARD, f"key {key} at the called phone"
         )
 
     async def check_held(self, holder: PhoneCall) -> None:
@@ -103,9 +115,9 @@ class Conversation:
         """See that the audio goes through Holdfast, not from phone to phone."""
         for call in (self.made, self.got):
             port = call.remote.port if call.remote else 0
-            first, last = self._relay
-            if not first <= port <= last:
-                raise StepFailed(f"audio relayed by a port of {first}-{last}", str(port))
+            if not any(first <= port <= last for first, last in self._relays):
+                ranges = " or ".join(f"{first}-{last}" for first, last in self._relays)
+                raise StepFailed(f"audio relayed by a port of {ranges}", str(port))
 
     async def _wait(self, claim: Callable[[], bool], limit: float, expected: str) -> None:
         loop = asyncio.get_running_loop()

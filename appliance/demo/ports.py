@@ -19,38 +19,57 @@ RELAYS = 400
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Every port the demo listens on, all on 127.0.0.1."""
+    """Every port of the cloud and the site, all on 127.0.0.1."""
 
     cloud: int
     primary: int
     secondary: int
     sip: int
     sips: int
+    trunk: int
+    """For SBCs and other sites."""
     admin: int
     relay: tuple[int, int]
     """First and last port for audio."""
 
 
-def choose_ports() -> Ports:
-    """Choose ports that are free now; LocalError when there are none."""
-    taken: set[int] = set()
+class Chooser:
+    """Choose ports that are free now, each once; LocalError when there are none."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def port(self, wanted: int, address: str = ADDRESS) -> int:
+        """Return `wanted`, or another port where that is in use, free for TCP and UDP."""
+        for port in [wanted, *[0] * ATTEMPTS]:
+            found = _bound(port, address)
+            if found is not None and found not in self._taken:
+                self._taken.add(found)
+                return found
+        raise LocalError(f"no free port on {address}; end other programs and try again")
+
+    def relay(self) -> tuple[int, int]:
+        """Return a range of UDP ports that nobody else on this machine uses now."""
+        for first in random.sample(RELAY, ATTEMPTS):
+            ports = range(first, first + RELAYS)
+            if self._taken.isdisjoint(ports) and _all_free(ports):
+                self._taken.update(ports)
+                return (first, first + RELAYS - 1)
+        raise LocalError("no free range of UDP ports for audio; end other programs and try again")
+
+
+def choose_ports(chooser: Chooser) -> Ports:
+    """Choose the ports of the cloud and of the site."""
     return Ports(
-        cloud=_choose(9443, taken),
-        primary=_choose(5191, taken),
-        secondary=_choose(5192, taken),
-        sip=_choose(5060, taken),
-        sips=_choose(5091, taken),
-        admin=_choose(8443, taken),
-        relay=_choose_relay(),
+        cloud=chooser.port(9443),
+        primary=chooser.port(5191),
+        secondary=chooser.port(5192),
+        sip=chooser.port(5060),
+        sips=chooser.port(5091),
+        trunk=chooser.port(5061),
+        admin=chooser.port(8443),
+        relay=chooser.relay(),
     )
-
-
-def _choose_relay() -> tuple[int, int]:
-    """Return a range of UDP ports that nobody else on this machine uses now."""
-    for first in random.sample(RELAY, ATTEMPTS):
-        if _all_free(range(first, first + RELAYS)):
-            return (first, first + RELAYS - 1)
-    raise LocalError("no free range of UDP ports for audio; end other programs and try again")
 
 
 def _all_free(ports: range) -> bool:
@@ -64,17 +83,7 @@ def _all_free(ports: range) -> bool:
     return True
 
 
-def _choose(wanted: int, taken: set[int]) -> int:
-    """Return `wanted`, or another port where that is in use, free for TCP and UDP."""
-    for port in [wanted, *[0] * ATTEMPTS]:
-        found = _bound(port)
-        if found is not None and found not in taken:
-            taken.add(found)
-            return found
-    raise LocalError("no free port on 127.0.0.1; end other programs and try again")
-
-
-def _bound(port: int) -> int | None:
+def _bound(port: int, address: str) -> int | None:
     """Return the port when both TCP and UDP could be bound, and let go of it again."""
     with (
         contextlib.suppress(OSError),
@@ -83,8 +92,8 @@ def _bound(port: int) -> int | None:
     ):
         # As servers do: connections of a demo just ended do not keep its ports from the next one.
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        stream.bind((ADDRESS, port))
+        stream.bind((address, port))
         found: int = stream.getsockname()[1]
-        datagrams.bind((ADDRESS, found))
+        datagrams.bind((address, found))
         return found
     return None

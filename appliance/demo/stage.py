@@ -18,8 +18,9 @@ from appliance.cloud.reference.control import Access, ask
 from appliance.cloud.reference.phone_link import Server
 from appliance.cloud.sample import Phone as Entry
 from appliance.cloud.sample import make_sample
+from appliance.demo.abroad import Abroad, Wanted
 from appliance.demo.children import Children
-from appliance.demo.ports import ADDRESS, Ports, choose_ports
+from appliance.demo.ports import ADDRESS, Chooser, Ports, choose_ports
 from appliance.demo.steps import StepFailed
 from appliance.errors import HoldfastError, LocalError, Unavailable
 from appliance.files import write_durably
@@ -34,6 +35,7 @@ START = 40.0
 SPARE = 2
 """Users without a simulated phone: for a softphone of one's own."""
 CONTACTS = 200
+NOTHING_BEYOND = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,19 @@ class Pace:
 class Stage:
     """Everything but the phones; `open` it, and `close` it whatever happens."""
 
-    def __init__(self, folder: Path, phones: int, pace: Pace) -> None:
+    def __init__(
+        self, folder: Path, phones: int, pace: Pace, wanted: Wanted = NOTHING_BEYOND
+    ) -> None:
         self.folder = folder
         self.pace = pace
-        self.ports: Ports = choose_ports()
+        chooser = Chooser()
+        self.ports: Ports = choose_ports(chooser)
+        self.abroad = Abroad(folder, wanted, chooser, self.ports.trunk)
+        """What is beyond the site."""
         sample = make_sample(users=phones + SPARE, contacts=CONTACTS)
         self.entries: tuple[Entry, ...] = sample.phones
         """Who has a phone, with passwords; the last ones are for softphones."""
-        self.bundle = _paced(sample.bundle, pace)
+        self.bundle = self.abroad.joined(_paced(sample.bundle, pace))
         self.logs = folder / "logs"
         self._data, self._run = folder / "data", folder / "run"
         for each in (self.logs, self._data, self._run):
@@ -113,8 +120,19 @@ class Stage:
             "Holdfast to have the site's bundle",
         )
 
+    async def open_abroad(self) -> None:
+        """Start what is beyond the site."""
+        zones = tuple(
+            msgspec.structs.replace(zone, host=ADDRESS, port=port, transport="UDP")
+            for zone, port in zip(
+                self.bundle.zones, (self.ports.primary, self.ports.secondary), strict=True
+            )
+        )
+        await self.abroad.open(self.bundle, zones)
+
     async def close(self) -> None:
         """End every process."""
+        await self.abroad.close()
         await self._children.end()
 
     # -- asking -----------------------------------------------------------------------------
@@ -172,7 +190,7 @@ class Stage:
             f"`holdfast {child.name}` ended with status {child.process.returncode}:"
             f" {child.last_words()}"
             for child in self._children.fallen()
-        ]
+        ] + self.abroad.fallen()
 
     # -- for phones -------------------------------------------------------------------------
 
@@ -223,6 +241,7 @@ class Stage:
             "cloud_ca": self._cloud.ca,
             "admin_address": ADDRESS,
             "admin_port": self.ports.admin,
+            **self.abroad.settings(),
         }
         # What JSON writes of text, numbers and lists is TOML as well.
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]

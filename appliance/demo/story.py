@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from appliance.demo.beyond import Beyond
 from appliance.demo.conversation import Conversation
 from appliance.demo.fleet import Fleet
 from appliance.demo.stage import Stage
@@ -38,7 +39,9 @@ class Story:
         self._back_at = 0.0
         self._first: Conversation | None = None
         self._long: Conversation | None = None
-        self._calls = 0
+        self.calls = 0
+        """Calls through this Holdfast; each leaves a record."""
+        self._beyond = Beyond(stage, timeline, self)
         self._acts: dict[str, Work] = {
             "Start the cloud and Holdfast": self._start,
             "Phones register at the cloud": self._register,
@@ -50,6 +53,7 @@ class Story:
             "Hang-up": self._hang_up,
             "Call over TLS with SRTP": self._call_encrypted,
             "Wrong password": self._guess,
+            **self._beyond.acts,
             "A call that will outlast the outage": self._begin_long_call,
             "The zones are back": self._bring_back,
             "Stable window, then standby": self._return,
@@ -85,6 +89,7 @@ class Story:
         await self._stage.open_holdfast()
         status = await self._status(lambda status: status["mode"] == "standby", DETECT, "standby")
         await self._zones("up", DETECT)
+        await self._beyond.start()
         version = status["bundle"]["version"]
         self._tell.good(f"Holdfast: core, media and admin run; bundle {version} pulled; standby")
         return f"standby, both zones up, bundle version {version}"
@@ -243,7 +248,7 @@ class Story:
 
     async def _deliver(self) -> str:
         ours = await self._records(
-            lambda records: len(records) == self._calls, f"{self._calls} records at Holdfast"
+            lambda records: len(records) == self.calls, f"{self.calls} records at Holdfast"
         )
         theirs = await self._stage.wait(
             self._stage.cloud_records,
@@ -280,7 +285,7 @@ class Story:
         one, two = self._fleet.phones[caller], self._fleet.phones[callee]
         began = time.monotonic()
         call = await Conversation.begin(one, two, self._stage.ports.relay)
-        self._calls += 1
+        self.calls += 1
         took = time.monotonic() - began
         ways = [str(phone.settings.servers[0].transport) for phone in (one, two)]
         names = f"{one.settings.extension} ({ways[0]}) calls {two.settings.extension} ({ways[1]})"

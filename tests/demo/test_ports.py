@@ -2,18 +2,26 @@
 
 import socket
 
-from appliance.demo.ports import ADDRESS, _choose, choose_ports
+import pytest
+
+from appliance.demo.ports import ADDRESS, Chooser, choose_ports
 
 
-def test_a_port_in_use_is_left_to_its_owner() -> None:
-    with socket.create_server((ADDRESS, 0)) as listener:
+@pytest.mark.parametrize("address", [ADDRESS, "127.0.0.3"])
+def test_a_port_in_use_is_left_to_its_owner(address: str) -> None:
+    with socket.create_server((address, 0)) as listener:
         usual = listener.getsockname()[1]
-        found = _choose(usual, set())
+        found = Chooser().port(usual, address)
     assert found != usual
 
 
-def test_all_ports_differ_and_keep_clear_of_the_relay() -> None:
-    ports = choose_ports()
+def test_all_ports_differ_and_keep_clear_of_the_relays() -> None:
+    chooser = Chooser()
+    ports = choose_ports(chooser)
     numbers = [ports.cloud, ports.primary, ports.secondary, ports.sip, ports.sips, ports.admin]
+    numbers += [ports.trunk, chooser.port(ports.trunk, "127.0.0.2")]
     assert len(set(numbers)) == len(numbers)
-    assert not any(ports.relay[0] <= number <= ports.relay[1] for number in numbers)
+    other = chooser.relay()
+    for first, last in (ports.relay, other):
+        assert not any(first <= number <= last for number in numbers)
+    assert other[1] < ports.relay[0] or ports.relay[1] < other[0]

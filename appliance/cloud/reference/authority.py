@@ -16,6 +16,7 @@ from appliance.errors import LocalError
 from appliance.files import write_durably
 
 AUTHORITY_DAYS = 3650
+BOTH_WAYS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 SERVER_DAYS = 397
 """The longest that browsers and most phones accept for a server certificate."""
 
@@ -60,16 +61,34 @@ class Authority:
         context.load_cert_chain(file)
         return context
 
+    def files(self, name: str, hosts: tuple[str, ...]) -> tuple[Path, Path]:
+        """Make a certificate that proves `hosts` both ways, as SBCs and sites do; return PEM files.
+
+        The first has the chain, the second the key.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(name, hosts, key, False, BOTH_WAYS)
+        chain, secret = self._folder / f"{name}.crt", self._folder / f"{name}.key"
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        write_durably(secret, _key_pem(key))
+        write_durably(chain, pem + self.file.read_bytes())
+        return chain, secret
+
     def client_context(self) -> ssl.SSLContext:
         """Make a context that trusts this CA and checks host names."""
         return ssl.create_default_context(cafile=str(self.file))
 
     def _sign(
-        self, name: str, hosts: tuple[str, ...], key: ec.EllipticCurvePrivateKey, expired: bool
+        self,
+        name: str,
+        hosts: tuple[str, ...],
+        key: ec.EllipticCurvePrivateKey,
+        expired: bool,
+        usages: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.SERVER_AUTH,),
     ) -> x509.Certificate:
         ends = datetime.now(UTC) + (timedelta(days=-1) if expired else timedelta(days=SERVER_DAYS))
         begins = ends - timedelta(days=SERVER_DAYS + 2)
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        usage = x509.ExtendedKeyUsage(usages)
         return (
             _builder(name, self._certificate.subject, key, begins, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -161,6 +161,18 @@ async def connect(server: Server, tls: ssl.SSLContext | None, receive: Receive, 
     return link
 
 
+async def listen(
+    here: Server, tls: ssl.SSLContext, welcome: Callable[[Link], None], receive: Receive, lost: Lost
+) -> asyncio.Server:
+    """Take TLS connections; each is a link, of which `welcome` is told before anything comes."""
+    loop = asyncio.get_running_loop()
+
+    def made() -> _Stream:
+        return _Stream(Link(here, receive, lost), welcome)
+
+    return await loop.create_server(made, here.host, here.port, ssl=tls)
+
+
 class _Datagrams(asyncio.DatagramProtocol):
     """The UDP socket, connected, so that the kernel tells when nobody listens."""
 
@@ -180,11 +192,14 @@ class _Datagrams(asyncio.DatagramProtocol):
 class _Stream(asyncio.Protocol):
     """The TCP or TLS connection."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, welcome: Callable[[Link], None] | None = None) -> None:
         self._link = link
+        self._welcome = welcome
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._link.made(transport)
+        if self._welcome is not None:
+            self._welcome(self._link)
 
     def data_received(self, data: bytes) -> None:
         self._link.stream(data)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+from collections.abc import Callable
 from typing import Protocol
 
-from appliance.cloud.reference.phone_link import Link, Server, connect
+from appliance.cloud.reference.phone_link import Link, Server, connect, listen
 from appliance.errors import RemoteError, Unavailable
 from appliance.sip.client_transaction import ClientTransaction, TransactionUser
 from appliance.sip.flow import Address, Flow
@@ -70,6 +71,17 @@ class PhoneStack:
         link = await connect(server, tls, self._receive, self._lost)
         self._links[_way(link.flow)] = link
         return link
+
+    async def serve(
+        self, here: Server, tls: ssl.SSLContext, welcome: Callable[[Link], None]
+    ) -> asyncio.Server:
+        """Take connections; `welcome` is told of each."""
+
+        def made(link: Link) -> None:
+            self._links[_way(link.flow)] = link
+            welcome(link)
+
+        return await listen(here, tls, made, self._receive, self._lost)
 
     def drop(self, link: Link) -> None:
         """Close a link; harmless when it has gone already."""
