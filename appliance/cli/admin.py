@@ -21,6 +21,7 @@ from appliance.cloud.client import CloudClient
 from appliance.cloud.records import RecordUpload
 from appliance.cloud.sync import BundleSync
 from appliance.cloud.webhook import AlertHook
+from appliance.diagnostics.examiner import Examiner, surroundings_of
 from appliance.diagnostics.witness import Witness, look_into
 from appliance.errors import LocalError
 from appliance.phonebook.upkeep import Directory
@@ -66,7 +67,10 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
     store = AdminStore(settings.admin_database, log.error)
     gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
     told = uploads.state if uploads else None
-    rooms = open_rooms(settings, core, sync, gate, directory, store, lambda: told, settings_file)
+    examiner = Examiner(surroundings_of(settings, core))
+    rooms = open_rooms(
+        settings, core, sync, gate, directory, store, examiner, lambda: told, settings_file
+    )
     application = make_application(gate, rooms.routes(), rooms.pages.refuse)
     try:
         await gate.people.begin(settings.admin_password_file)
@@ -85,6 +89,7 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
                 tasks.create_task(uploads.run())
     finally:
         await rooms.live.close()
+        await examiner.close()
         await directory.stop()
         await core.close()
         await store.close()

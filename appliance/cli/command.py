@@ -36,6 +36,7 @@ FAMILIES = {
     "ldap": Family("appliance.cli.ldap", "run the directory for desk phones: LDAP by slapd"),
     "status": Family("appliance.cli.status", "show whether all is well"),
     "mode": Family("appliance.cli.mode", "show the mode and its history with reasons"),
+    "diagnose": Family("appliance.cli.diagnose", "check the way to the cloud, machine and network"),
     "test": Family("appliance.cli.testing", "serve phones on purpose for a time"),
     "zones": Family("appliance.cli.zones", "show the cloud's zones with round-trip times"),
     "phones": Family("appliance.cli.phones", "list registered phones and users without one"),

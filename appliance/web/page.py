@@ -35,6 +35,7 @@ MENU = (
     ("/emergency", "Emergency"),
     ("/directory", "Directory"),
     ("/configuration", "Configuration"),
+    ("/diagnostics", "Diagnostics"),
     ("/system", "System"),
 )
 LAYER_WORDS = {

@@ -15,6 +15,8 @@ from appliance.settings import Settings
 from appliance.web.api import Api, BundleDoor
 from appliance.web.backup_api import BackupApi, Snapshots
 from appliance.web.configuration_pages import ConfigurationPages
+from appliance.web.diagnostics_api import DiagnosticsApi, Examination
+from appliance.web.diagnostics_pages import DiagnosticsPages
 from appliance.web.diary import Diary, SlotStore
 from appliance.web.directory import DirectoryApi
 from appliance.web.door_pages import DoorPages
@@ -71,6 +73,7 @@ def open_rooms(
     gate: Gate,
     directory: Directory,
     store: AdminData,
+    examination: Examination,
     uploads: Callable[[], Any] = lambda: None,
     settings_file: Path | None = None,
 ) -> Rooms:
@@ -79,6 +82,7 @@ def open_rooms(
     diary = Diary(core, store)
     stored, pages = Stored(settings), Pages()
     site = SiteApi(core, live, diary, stored)
+    checks = DiagnosticsApi(examination)
     desk = Desk(core, bundles, gate, directory, live, diary, stored, site)
     parts: tuple[Room, ...] = (
         Api(core, bundles, uploads),
@@ -87,6 +91,7 @@ def open_rooms(
         EmergencyApi(core),
         TrunkApi(core),
         PeersApi(core),
+        checks,
         site,
         Events(live, gate),
         Metrics(live),
@@ -97,6 +102,7 @@ def open_rooms(
         VersionsApi(bundles, live, stored),
         ConfigurationPages(pages, desk),
         BackupApi(core, store, settings, settings_file),
+        DiagnosticsPages(pages, examination, checks),
         RecordPages(pages, desk),
         SystemPages(pages, desk),
     )

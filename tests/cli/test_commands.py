@@ -102,6 +102,29 @@ def test_mode_with_history(appliance: Appliance, capsys: pytest.CaptureFixture[s
     assert lines[8].strip() == "Ask the cloud's operator for a new one."
 
 
+def test_checks_are_listed_run_and_reported(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert appliance.run("diagnose", "--list") == 0
+    assert "Asks the cloud's API for an answer." in capsys.readouterr().out
+    file = tmp_path / "report.txt"
+    assert appliance.run("diagnose", "cloud", "configuration", "--report", str(file)) == 1
+    told = capsys.readouterr().out
+    assert "not needed  Cloud's HTTPS: no cloud_url is set" in told
+    assert "wrong       Configuration: there is no configuration" in told
+    assert "[wrong] Configuration" in file.read_text()
+    assert appliance.run("diagnose", "cloud", "--json") == 0
+    [one] = json.loads(capsys.readouterr().out)["results"]
+    assert (one["check"], one["verdict"]) == ("cloud", "not_applicable")
+
+
+def test_a_check_that_does_not_exist_is_refused_with_those_that_do(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert appliance.run("diagnose", "nothing") == 2
+    assert "there is no check 'nothing'; there are: zones," in capsys.readouterr().err
+
+
 def test_scripts_can_ask_for_a_mode(appliance: Appliance) -> None:
     assert appliance.run("mode", "--is", "standby") == 0
     assert appliance.run("mode", "--is", "testing") == 1

@@ -16,6 +16,8 @@ from argon2 import PasswordHasher
 from appliance.adapters.admin_store import AdminStore
 from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.cloud.sync import BundleSync
+from appliance.diagnostics.check import Check, Outcome, Surroundings, fail, not_applicable, ok, warn
+from appliance.diagnostics.examiner import Examiner, surroundings_of
 from appliance.phonebook.upkeep import Directory
 from appliance.settings import Settings
 from appliance.web.app import make_application, serving
@@ -25,6 +27,34 @@ from appliance.web.rooms import open_rooms
 from tests.fake_core import FakeCore
 
 TOKEN = "the-local-token"
+
+
+async def _port_is_reset(around: Surroundings) -> Outcome:
+    advice = "Let the port out in the firewall; if it is let out, ask the cloud's operator."
+    steps = ("zone primary", "  tcp: 192.0.2.80:5091: connection refused (21 ms)")
+    return fail("The port of zone primary is reset by a firewall", advice, *steps)
+
+
+async def _fine(around: Surroundings) -> Outcome:
+    await asyncio.sleep(0.05)
+    return ok("https://cloud.example answers 404 in 31 ms")
+
+
+async def _dim(around: Surroundings) -> Outcome:
+    return warn("that of zone primary lasts for 12 d", "Ask for a new one.", "  signed by: Test CA")
+
+
+async def _none(around: Surroundings) -> Outcome:
+    return not_applicable("there is no SBC: nobody outside can be called")
+
+
+CHECKS = (
+    Check("zones", "Zones of the cloud", "Reaches each zone anew.", 5.0, _port_is_reset),
+    Check("cloud", "Cloud's HTTPS", "Asks the cloud's API for an answer.", 5.0, _fine),
+    Check("certificates", "Certificates", "Looks at chain, name and expiry.", 5.0, _dim),
+    Check("trunk", "Trunk", "Looks whether every SBC answers.", 5.0, _none),
+)
+"""Checks that find the same everywhere."""
 PASSWORD = "correct horse battery"
 
 
@@ -47,8 +77,15 @@ class House:
         settings = Settings(data=folder)
         self.sync = BundleSync(settings, None, self.core)
         self.directory = Directory(folder)
+        self.examiner = Examiner(surroundings_of(settings, self.core), CHECKS, lambda: self.wall)
         self.rooms = open_rooms(
-            settings, self.core, self.sync, self.gate, self.directory, self.store
+            settings,
+            self.core,
+            self.sync,
+            self.gate,
+            self.directory,
+            self.store,
+            self.examiner,
         )
         self.url = ""
         self.session: aiohttp.ClientSession
@@ -137,4 +174,5 @@ async def serve(folder: Path, script: Callable[[House], Awaitable[None]]) -> Non
             house.session = session
             await script(house)
     await house.rooms.live.close()
+    await house.examiner.close()
     await house.store.close()

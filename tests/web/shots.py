@@ -35,6 +35,7 @@ PAGES = {
     "groups": "/groups?group=7090&keys=1&at=2026-11-30T10:00&answers=1004",
     "directory": "/directory?search=an",
     "configuration": "/configuration",
+    "diagnostics": "/diagnostics",
     "system": "/system",
     "access": "/system/access",
     "logs": "/system/logs",
@@ -129,6 +130,8 @@ async def take(house: House, folder: Path) -> None:
     await house.sync.offer(furnish(house))
     await house.people.choose_password("admin", house.first_password(), PASSWORD)
     await house.people.add("maria", "operator")
+    house.examiner.start((), "maria")
+    await house.examiner.done()
     await house.people.add_token("prometheus", ["metrics"], 365, "admin")
     async with async_playwright() as play:
         browser = await play.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)

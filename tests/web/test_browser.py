@@ -6,12 +6,14 @@ import asyncio
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from appliance.diagnostics.check import Outcome, Surroundings
 from tests.fake_core import STATUS
 from tests.web.chromium import ARGUMENTS, EXECUTABLE
 from tests.web.house import PASSWORD, House, serve
@@ -44,6 +46,8 @@ class Served:
         await house.account("root", "admin")
         await house.account("olga", "operator")
         await house.account("ann", "auditor")
+        house.examiner.start((), "olga")
+        await house.examiner.done()
         self.ready.set()
         while not self.over.is_set():
             await asyncio.sleep(0.05)
@@ -166,6 +170,52 @@ def test_a_test_is_begun_and_ended(context: BrowserContext, served: Served) -> N
     assert begun in served.house.core.asked
     page.get_by_role("button", name="End the test now").click()
     expect(page.get_by_text("The test is over")).to_be_visible()
+
+
+def test_checks_are_run_and_seen_at_work_and_the_report_is_taken_home(
+    context: BrowserContext, served: Served
+) -> None:
+    page = log_in(context, served, "olga")
+    watch = Watch(page, served.house.url)
+    page.get_by_role("link", name="Diagnostics", exact=True).click()
+    held, slow = threading.Event(), served.house.examiner._checks["cloud"]
+
+    async def wait(around: Surroundings) -> Outcome:
+        while not held.is_set():
+            await asyncio.sleep(0.02)
+        return await slow.run(around)
+
+    served.house.examiner._checks["cloud"] = replace(slow, limit=20.0, run=wait)
+    try:
+        page.get_by_role("button", name="Run all checks").click()
+        expect(page.get_by_text("3 of 4 done; now: cloud")).to_be_visible()
+        expect(page.get_by_role("button", name="Run all checks")).to_have_count(0)
+        held.set()
+        expect(page.get_by_text("1 wrong, 1 see to, 1 well, 1 not needed")).to_be_visible()
+    finally:
+        served.house.examiner._checks["cloud"] = slow
+    expect(page.get_by_text("Let the port out in the firewall")).to_be_visible()
+    page.locator("#evidence-zones summary").click()
+    expect(page.get_by_text("192.0.2.80:5091: connection refused")).to_be_visible()
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Download the report").click()
+    text = Path(taken.value.path()).read_text()
+    assert "[wrong] Zones of the cloud: The port of zone primary is reset by a firewall" in text
+    page.get_by_role("button", name="Run Certificates").click()
+    expect(page.get_by_text("by olga: 1 see to")).to_be_visible()
+    assert not watch.wrong
+
+
+def test_what_was_found_of_a_zone_stands_on_the_page_of_the_mode(
+    context: BrowserContext, served: Served
+) -> None:
+    page = log_in(context, served, "ann")
+    page.goto(f"{served.house.url}/survivability")
+    page.get_by_text("The certificate of zone primary has expired.").click()
+    expect(page.get_by_text("Ask the cloud's operator for a new one.")).to_be_visible()
+    expect(page.get_by_text("192.0.2.80:5091: certificate has expired")).to_be_visible()
+    page.goto(f"{served.house.url}/diagnostics")
+    expect(page.get_by_role("button", name="Run all checks")).to_have_count(0)
 
 
 def test_a_group_is_tried(context: BrowserContext, served: Served) -> None:

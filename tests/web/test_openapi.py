@@ -17,6 +17,8 @@ from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
 from appliance.cloud.records import UploadState
 from appliance.cloud.shelf import Held, Kept
 from appliance.cloud.sync_state import SyncState
+from appliance.diagnostics.check import Result
+from appliance.diagnostics.examiner import Run
 from appliance.evidence import Finding, Step
 from appliance.pbx.readiness import Line
 from appliance.phonebook.entry import Entry
@@ -66,6 +68,8 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("QosClass", Class, set()),
         ("Finding", Finding, set()),
         ("Step", Step, set()),
+        ("Run", Run, set()),
+        ("CheckResult", Result, set()),
     ],
 )
 def test_structures_are_documented_field_by_field(

@@ -1,0 +1,94 @@
+"""Whether certificates are good, for the right name, and for how long: the zones' and our own."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from typing import Any
+
+from appliance.adapters.tls import words_of
+from appliance.adapters.zone_address import ZoneAddresses
+from appliance.adapters.zone_channel import Failed, zone_context
+from appliance.bundle import Zone
+from appliance.diagnostics.check import Check, Outcome, Surroundings, fail, ok, together, warn
+from appliance.errors import Unavailable
+from appliance.web.machine import Certificate, read_certificates
+from appliance.web.words import age
+
+DAY = 86_400.0
+SOON, VERY_SOON = 30 * DAY, 7 * DAY
+CONNECTING = 8.0
+
+
+async def run(around: Surroundings) -> Outcome:
+    """Look at all of them."""
+    own = await asyncio.to_thread(lambda: list(read_certificates(around.settings)))
+    zones = () if around.bundle is None else around.bundle.zones
+    theirs = await asyncio.gather(*(_of_zone(z) for z in zones if z.transport == "TLS"))
+    return together([*theirs, *map(_of_ours, own)], "all certificates are good")
+
+
+def _of_ours(certificate: Certificate) -> Outcome:
+    about = f"our own for {certificate.use}"
+    if certificate.failure or certificate.ends is None:
+        text = f"{about} cannot be read: {certificate.failure}"
+        return warn(text, "Put a certificate in PEM there; until then Holdfast shows its own.")
+    names = ", ".join(certificate.names)
+    return _lasting(about, certificate.ends, "Install a new one.", f"  names: {names}")
+
+
+async def _of_zone(zone: Zone) -> Outcome:
+    about = f"that of zone {zone.id}"
+    addresses = ZoneAddresses(asyncio.get_running_loop())
+    try:
+        async with asyncio.timeout(CONNECTING):
+            [(host, port), *_] = await addresses.find(zone)
+            shown = await _shown(host, port, zone)
+    except ssl.SSLCertVerificationError as error:
+        text = f"{about} is not good: {error.verify_message}"
+        return fail(text, "Ask the cloud's operator, or put the right CA into the configuration.")
+    except (Failed, Unavailable, OSError, TimeoutError) as error:
+        words = words_of(error, "the zone") if isinstance(error, OSError) else str(error)
+        text = f"{about} could not be seen: {words or 'no answer in time'}"
+        return warn(text, "Run the check of the zones: it says why the zone is not reached.")
+    finally:
+        addresses.close()
+    ends = ssl.cert_time_to_seconds(shown["notAfter"])
+    return _lasting(about, ends, "Ask the cloud's operator for a new one.", *_described(shown))
+
+
+async def _shown(host: str, port: int, zone: Zone) -> dict[str, Any]:
+    _, writer = await asyncio.open_connection(
+        host, port, ssl=zone_context(zone), server_hostname=zone.host
+    )
+    try:
+        told: dict[str, Any] = writer.get_extra_info("peercert")
+        return told
+    finally:
+        writer.transport.abort()
+
+
+def _described(shown: dict[str, Any]) -> list[str]:
+    names = ", ".join(value for _, value in shown.get("subjectAltName", ()))
+    issuer = ", ".join(value for parts in shown.get("issuer", ()) for _, value in parts)
+    return [f"  names: {names}", f"  signed by: {issuer}"]
+
+
+def _lasting(about: str, ends: float, cure: str, *lines: str) -> Outcome:
+    left = ends - time.time()
+    if left <= 0:
+        return fail(f"{about} expired {age(-left)} ago", cure, *lines)
+    text = f"{about} lasts for {age(left)}"
+    if left < VERY_SOON:
+        return fail(text, cure, *lines)
+    return warn(text, cure, *lines) if left < SOON else ok(text, *lines)
+
+
+CHECK = Check(
+    "certificates",
+    "Certificates",
+    "Looks at chain, name and expiry of the zones' certificates and of our own.",
+    20.0,
+    run,
+)
