@@ -151,7 +151,7 @@ class Runtime:
             SaveStop: store.save,
             SaveSighting: store.save,
             SaveCall: store.save,
-            SaveRecord: self._keep_record,
+            SaveRecord: journal.telling(store.save),
             SaveMode: store.save,
             SaveCallback: store.save_now,
             DropCallback: store.save,
@@ -252,10 +252,6 @@ class Runtime:
             self._performers[type(action)](action)
         except Exception:
             self._fault(f"the action {type(action).__name__}")
-
-    def _keep_record(self, action: SaveRecord) -> None:
-        self._store.save(action)
-        self._journal.ended(action)
 
     def _tell(self, follow: Callable[[Bundle], None], bundle: Bundle) -> None:
         try:

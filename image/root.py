@@ -76,17 +76,11 @@ def _write_overlay(file: Path) -> None:
 
 def _squash(tar: Path, squashfs: Path) -> None:
     options = ["-tar", "-comp", "zstd", "-Xcompression-level", "15", "-b", "256K", "-no-progress"]
-    times = ["-mkfs-time", str(stamp()), "-quiet", "-no-xattrs"]
-    # It names its time itself and refuses the one of the environment beside that.
-    run(
-        "sh",
-        "-c",
-        'unset SOURCE_DATE_EPOCH; exec mksquashfs - "$@" < "$0"',
-        tar,
-        squashfs,
-        *options,
-        *times,
-    )
+    # The archive does not name its top, and what is taken for it would be open to all: sshd then
+    # refuses every key. Its time is the one of the environment.
+    top = ["-root-mode", "755", "-root-uid", "0", "-root-gid", "0"]
+    script = 'exec mksquashfs - "$@" < "$0"'
+    run("sh", "-c", script, tar, squashfs, *options, *top, "-quiet", "-no-xattrs")
 
 
 def extract(folder: Path, names: dict[str, str]) -> dict[str, Path]:

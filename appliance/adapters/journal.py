@@ -55,6 +55,15 @@ class Journal:
         for line in (where, *trace.rstrip().splitlines()):
             self._line("error", f"runtime.bug {line}", {"HOLDFAST_TOPIC": "runtime.bug"})
 
+    def telling(self, save: Callable[[SaveRecord], None]) -> Callable[[SaveRecord], None]:
+        """Return what keeps a record by `save` and then tells of it."""
+
+        def keep(action: SaveRecord) -> None:
+            save(action)
+            self.ended(action)
+
+        return keep
+
     def ended(self, saved: SaveRecord) -> None:
         """Write that a call has ended, for whoever looks for it by `CALL_ID`; in journald only."""
         record = saved.record

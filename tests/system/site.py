@@ -196,8 +196,11 @@ class System:
 
     def kernel_flows(self) -> int:
         """Give how many flows of calls over IPv4 the kernel carries."""
-        words = ["nft", "list", "map", "inet", "holdfast_media", "flows4"]
-        return self.network.appliance.run(*words).count("comment")
+        return self.nft("list", "map", "inet", "holdfast_media", "flows4").count("comment")
+
+    def nft(self, *words: str) -> str:
+        """Ask the appliance's packet filter."""
+        return self.network.appliance.run("nft", *words)
 
     def kill(self, name: str) -> None:
         """Kill a process of the appliance without a word."""

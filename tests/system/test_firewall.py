@@ -36,8 +36,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 def dropped(site: System, name: str) -> int:
     """Give a counter of the firewall."""
-    words = ["nft", "--json", "list", "counter", "inet", "holdfast_firewall", name]
-    shown = json.loads(site.network.appliance.run(*words))
+    words = ["--json", "list", "counter", "inet", "holdfast_firewall", name]
+    shown = json.loads(site.nft(*words))
     return int(next(e["counter"]["packets"] for e in shown["nftables"] if "counter" in e))
 
 
