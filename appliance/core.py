@@ -86,7 +86,7 @@ class Core:
             "TLS": settings.trunk_port,
         }
         self.callbacks = Callbacks(self.timers, emit)
-        self.alerts = Alerts(identifiers.token(), wall)
+        self.alerts = Alerts(self.timers, emit, wall)
         back = self.callbacks.leads_back
         self.trunk = Trunk(
             self.timers,
@@ -198,7 +198,8 @@ class Core:
         self.trunk.apply(bundle, now)
         board = self.switchboard
         groups = Groups(bundle, self._turns, board.presence)
-        team = SafetyTeam(bundle, board.presence, board.own_calls, self._emit)
+        team = SafetyTeam(bundle, board.presence, board.own_calls, self.alerts, self._emit)
+        self.alerts.remind = team.remind
         self.help = Help(
             bundle,
             self.callbacks,
@@ -225,6 +226,7 @@ class Core:
         read = [unpack(row) for row in self._restored.calls]
         self._left = deque([call for call in read if call is not None])
         self.switchboard.claim(ports_of(self._left))
+        self.alerts.restore(left.alerts, left.offset, now)
 
     @property
     def left(self) -> int:
@@ -387,11 +389,13 @@ class Core:
         return self._of_emergencies().trial(extension, number, address, now)
 
     def _emergency_alerts(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        site, alerts = self.switchboard.site, self.alerts
-        after = arguments.get("after")
-        rows = alerts.after(str(arguments.get("process")), after if isinstance(after, int) else 0)
+        site = self.switchboard.site
         webhook = site.bundle.emergency.webhook if site is not None else ""
-        return {"webhook": webhook, "process": alerts.process, "alerts": rows}
+        return {"webhook": webhook, "alerts": self.alerts.waiting(now)}
+
+    def _emergency_told(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
+        self.alerts.posted(msgspec.convert(arguments.get("keys"), list[str]))
+        return {}
 
     def _of_emergencies(self) -> Overview:
         if self.emergency is None:
@@ -435,5 +439,6 @@ COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
     "emergency": Core._emergency,
     "emergency.trial": Core._emergency_trial,
     "emergency.alerts": Core._emergency_alerts,
+    "emergency.told": Core._emergency_told,
 }
 """What the admin process may ask; records and bundle files are the store's and runtime's."""

@@ -25,6 +25,8 @@ class Restored:
     """Rows of `SaveCall` whose record was never written."""
     callbacks: tuple[bytes, ...] = ()
     """Rows of `SaveCallback` that were not dropped."""
+    alerts: tuple[bytes, ...] = ()
+    """Rows of `SaveAlert` that were not dropped."""
     mode: bytes | None = None
     """Row of the last `SaveMode`; None: there was none."""
     offset: float = 0.0

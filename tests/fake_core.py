@@ -343,7 +343,7 @@ class FakeCore:
         if name == "emergency.trial":
             return TRIAL | ({"number": arguments["number"]} if arguments["number"] else {})
         if name == "emergency.alerts":
-            return {"webhook": "", "process": "p1", "alerts": []}
+            return {"webhook": "", "alerts": []}
         if name == "emergency":
             return EMERGENCY
         fixed = {

@@ -111,6 +111,15 @@ def keep_findings(db: Database) -> None:
     )
 
 
+@migrations()
+def keep_alerts(db: Database) -> None:
+    """Keep who has to be told of calls for help yet, in the order of the news."""
+    db.execute(
+        "CREATE TABLE alert (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+        " row BLOB NOT NULL) STRICT"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database ready for use, and what had to be done for that."""

@@ -21,6 +21,7 @@ from appliance.adapters.schema import is_corruption, open_database, snapshot_of,
 from appliance.adapters.tables import Moment, Pending, Saving, Tables
 from appliance.call.actions import (
     Notice,
+    SaveAlert,
     SaveCall,
     SaveCallback,
     SaveForwarding,
@@ -47,7 +48,9 @@ BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 PATIENCE = 0.3
 """Seconds that a call for help waits for the disk, and everybody with it; a commit takes 0.01."""
 
-URGENT = frozenset((SaveCall, SaveForwarding, SaveStop, SaveRecord, SaveMode, SaveCallback))
+URGENT = frozenset(
+    (SaveCall, SaveForwarding, SaveStop, SaveRecord, SaveMode, SaveCallback, SaveAlert)
+)
 """Written within `PACE` and a commit: phones believe what they were told meanwhile."""
 
 Read = Callable[[Tables, Moment], Any]
@@ -108,14 +111,14 @@ class Store:
         if not self._wake.is_set():
             self._wake.set()
 
-    def save_now(self, action: SaveCallback) -> None:
+    def save_now(self, action: SaveCallback | SaveAlert) -> None:
         """Write, and return when it is on the disk, or when the disk has had its chance.
 
         A call for help waits for this, so it may block the loop, and must not for long.
         """
         future: Future[Any] = Future()
         self.save(action)
-        self._queue.append((lambda tables, _: tables.has_callback(action.call_id), future))
+        self._queue.append((lambda tables, _: _has(tables, action), future))
         self._urgent.set()
         self._wake.set()
         try:
@@ -123,7 +126,8 @@ class Store:
         except (TimeoutError, Unavailable):
             written = False
         if not written:
-            text = "a call for help is made before the disk knows whom to call back"
+            missing = "whom to call back" if isinstance(action, SaveCallback) else "whom to alert"
+            text = f"a call for help is made before the disk knows {missing}"
             self._say("alarm", "store.callback", text)
 
     async def records(
@@ -318,3 +322,10 @@ def _first_snapshot(file: Path) -> float:
     except OSError:
         age = SNAPSHOT_EVERY
     return time.monotonic() + max(SNAPSHOT_FIRST, SNAPSHOT_EVERY - max(0.0, age))
+
+
+def _has(tables: Tables, action: SaveCallback | SaveAlert) -> bool:
+    """Tell whether what a call for help waits for is on the disk."""
+    if isinstance(action, SaveCallback):
+        return tables.has_callback(action.call_id)
+    return tables.has_alert(action.key)

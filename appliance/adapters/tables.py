@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from appliance.call.actions import (
+    DropAlert,
     DropBinding,
     DropCallback,
     ModeChange,
+    SaveAlert,
     SaveBinding,
     SaveCall,
     SaveCallback,
@@ -39,6 +41,8 @@ Saving = (
     | SaveMode
     | SaveCallback
     | DropCallback
+    | SaveAlert
+    | DropAlert
 )
 
 HELD_RECORDS = 50_000
@@ -87,6 +91,8 @@ class Pending:
     records: dict[str, CallRecord] = field(default_factory=dict)
     callbacks: dict[str, bytes | None] = field(default_factory=dict)
     """By call; None: to be deleted."""
+    alerts: dict[str, bytes | None] = field(default_factory=dict)
+    """By key; None: to be deleted."""
     mode: bytes | None = None
     changes: list[tuple[float, ModeChange]] = field(default_factory=list)
     lost: int = 0
@@ -94,7 +100,7 @@ class Pending:
 
     def __bool__(self) -> bool:
         people = (self.bindings, self.forwardings, self.sightings, self.stops)
-        waiting = (*people, self.calls, self.records, self.callbacks)
+        waiting = (*people, self.calls, self.records, self.callbacks, self.alerts)
         return any(waiting) or bool(self.changes) or self.mode is not None
 
     def take(self, action: Saving, wall: float) -> None:
@@ -119,6 +125,10 @@ class Pending:
                 self.callbacks[action.call_id] = action.row
             case DropCallback():
                 self.callbacks[action.call_id] = None
+            case SaveAlert():
+                self.alerts[action.key] = action.row
+            case DropAlert():
+                self.alerts[action.key] = None
             case SaveMode():
                 self.mode = action.row
                 if action.change is not None and len(self.changes) < HELD_CHANGES:
@@ -163,12 +173,13 @@ class Tables:
         """
         with self._transaction():
             self._write_bindings(pending.bindings)
-            self._write_of_users("forwarding", pending.forwardings)
-            self._write_of_users("sighting", pending.sightings)
-            self._write_of_users("stop", pending.stops)
+            self._write_named("forwarding", "user", pending.forwardings)
+            self._write_named("sighting", "user", pending.sightings)
+            self._write_named("stop", "user", pending.stops)
+            self._write_named("callback", "call", pending.callbacks)
+            self._write_named("alert", "name", pending.alerts)
             self._write_calls(pending.calls)
             self._write_records(pending.records, now.wall)
-            self._write_callbacks(pending.callbacks)
             self._write_mode(pending)
             if now.monotonic - self._noted >= CLOCK_EVERY:
                 self._note(now)
@@ -208,10 +219,10 @@ class Tables:
         self._upsert("binding (id, aor, contact, row)", "id", ("row",), saved)
         self._delete("binding", "id", dropped)
 
-    def _write_of_users(self, table: str, rows: dict[str, bytes | None]) -> None:
-        saved = [(user, row) for user, row in rows.items() if row is not None]
-        self._upsert(f"{table} (user, row)", "user", ("row",), saved)
-        self._delete(table, "user", [(user,) for user, row in rows.items() if row is None])
+    def _write_named(self, table: str, key: str, rows: dict[str, bytes | None]) -> None:
+        saved = [(name, row) for name, row in rows.items() if row is not None]
+        self._upsert(f"{table} ({key}, row)", key, ("row",), saved)
+        self._delete(table, key, [(name,) for name, row in rows.items() if row is None])
 
     def _write_calls(self, calls: dict[str, bytes]) -> None:
         numbers = self._calls
@@ -231,11 +242,6 @@ class Tables:
         self._upsert("record (id, started, sealed, saved, row)", "id", columns, rows)
         known = self._calls
         self._delete("call", "id", [(known[call],) for call in records if call in known])
-
-    def _write_callbacks(self, callbacks: dict[str, bytes | None]) -> None:
-        saved = [(call, row) for call, row in callbacks.items() if row is not None]
-        self._upsert("callback (call, row)", "call", ("row",), saved)
-        self._delete("callback", "call", [(call,) for call, row in callbacks.items() if not row])
 
     def _write_mode(self, pending: Pending) -> None:
         if pending.mode is not None:
@@ -295,6 +301,7 @@ class Tables:
             sightings=tuple(row for (row,) in self._rows("SELECT row FROM sighting")),
             stops=tuple(row for (row,) in self._rows("SELECT row FROM stop")),
             callbacks=tuple(row for (row,) in self._rows("SELECT row FROM callback ORDER BY id")),
+            alerts=tuple(row for (row,) in self._rows("SELECT row FROM alert ORDER BY id")),
             mode=mode[0] if mode else None,
             offset=self._offset(now),
         )
@@ -376,6 +383,10 @@ class Tables:
     def has_callback(self, call: str) -> bool:
         """Tell whether a call's callback is on the disk."""
         return bool(self._rows("SELECT 1 FROM callback WHERE call = ?", (call,)))
+
+    def has_alert(self, name: str) -> bool:
+        """Tell whether an alert is on the disk."""
+        return bool(self._rows("SELECT 1 FROM alert WHERE name = ?", (name,)))
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, values).fetchall()

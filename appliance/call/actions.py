@@ -203,6 +203,22 @@ class DropCallback(msgspec.Struct, frozen=True):
     call_id: str
 
 
+class SaveAlert(msgspec.Struct, frozen=True):
+    """Write who still has to be told of a call for help (E8)."""
+
+    key: str
+    row: bytes
+    """msgpack of `sbc_bridge.emergency.alerts.Alert`."""
+    waits: bool = False
+    """Whether it has to be on the disk before the next action."""
+
+
+class DropAlert(msgspec.Struct, frozen=True):
+    """Forget an alert: everybody has been told."""
+
+    key: str
+
+
 class ProbeZone(msgspec.Struct, frozen=True):
     """Send one OPTIONS to a zone and report `ZoneAnswer` within `timeout` seconds."""
 
@@ -265,6 +281,8 @@ Action = (
     | SaveMode
     | SaveCallback
     | DropCallback
+    | SaveAlert
+    | DropAlert
     | ProbeZone
     | LocateGateway
     | TrustGateways

@@ -20,6 +20,7 @@ from appliance.bundle import (
     Credential,
     Device,
     DscpQueue,
+    Emergency,
     Location,
     NumberPlan,
     Peer,
@@ -117,6 +118,7 @@ def make_sample(
         users=people,
         devices=tuple(_devices(phones, people)),
         locations=locations,
+        emergency=_emergency(people, locations),
         contacts=tuple(_contacts(dice, contacts)),
         groups=tuple(make_groups(people)),
         route_groups=(_trunk(domain),),
@@ -161,6 +163,15 @@ def _trunk(domain: str) -> RouteGroup:
             Sbc(host=f"sbc1.{domain}", priority=1),
             Sbc(host=f"sbc2.{domain}", priority=2),
         ),
+    )
+
+
+def _emergency(people: tuple[User, ...], locations: tuple[Location, ...]) -> Emergency:
+    """Return who is alerted of calls for help: the lobby and two more."""
+    return Emergency(
+        pool=tuple(f"+1312558{number:04d}" for number in range(4)),
+        location=locations[0].id,
+        safety_team=tuple(user.id for user in people[:3]),
     )
 
 

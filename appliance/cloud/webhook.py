@@ -1,13 +1,14 @@
-"""Tells a webhook of calls for help, each at least once, as soon as there is a way to it (E8)."""
+"""Tells a webhook of calls for help, each at least once, as soon as there is a way to it (E8).
+
+Core keeps on the disk what has to be told and forgets what has been; nothing is kept here, so this
+process may end at any moment.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import ssl
-import time
-from collections import deque
-from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,11 +24,6 @@ LOOK_EVERY = 1.0
 """Seconds between two looks whether core has alerts."""
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 """Seconds to wait after the first failure in a row, doubled with each, up to the last."""
-GIVEN_UP = 86_400.0
-"""Seconds after which nobody needs to be told any more."""
-OLD_NEWS = 600.0
-"""Seconds after which an alert is not sent by a process that has just begun: its forerunner did."""
-KEPT = 100
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -41,17 +37,12 @@ class _Alert(NamedTuple):
 class AlertHook:
     """Fetch alerts from core and post them."""
 
-    def __init__(
-        self,
-        core: Commands,
-        tls: ssl.SSLContext | None = None,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, core: Commands, tls: ssl.SSLContext | None = None) -> None:
         self._core = core
         self._tls = tls or ssl.create_default_context()
-        self._wall = wall
-        self._process, self._serial = "", 0
-        self._waiting: deque[_Alert] = deque(maxlen=KEPT)
+        self._waiting: list[_Alert] = []
+        self._done: set[str] = set()
+        """Keys that the webhook has taken and core may not know of yet."""
         self._pause = FIRST_RETRY
         self._failing = ""
 
@@ -66,36 +57,30 @@ class AlertHook:
                 await asyncio.sleep(wait)
 
     async def look(self) -> None:
-        """Take what is new; without core there is nothing."""
+        """Take what has to be told; without core there is nothing."""
+        self._waiting = []
         try:
-            told = await self._core.call(
-                "emergency.alerts", process=self._process, after=self._serial
-            )
+            if self._done:
+                await self._core.call("emergency.told", keys=sorted(self._done))
+                self._done.clear()
+            told = await self._core.call("emergency.alerts")
         except (Unavailable, LocalError):
             return
-        begins = not self._process
-        self._process = told["process"]
-        for alert in told["alerts"]:
-            self._serial = alert["serial"]
-            old = self._wall() - alert["at"] > OLD_NEWS
-            if told["webhook"] and not (begins and old):
-                key = f"{self._process}-{alert['serial']}"
-                self._waiting.append(_Alert(key, told["webhook"], alert))
+        if told["webhook"]:
+            rows = told["alerts"]
+            self._waiting = [_Alert(row["key"], told["webhook"], row) for row in rows]
 
     async def _post_all(self, session: aiohttp.ClientSession) -> bool:
         """Post what waits, the oldest first; return whether nothing waits any more."""
-        while self._waiting:
-            alert = self._waiting[0]
-            if self._wall() - alert.content["at"] > GIVEN_UP:
-                log.error("an alert a day old was given up: %s", alert.content["caller"])
-            elif not await self._post(session, alert):
+        for alert in self._waiting:
+            if not await self._post(session, alert):
                 return False
-            self._waiting.popleft()
+            self._done.add(alert.key)
         self._pause, self._failing = FIRST_RETRY, ""
         return True
 
     async def _post(self, session: aiohttp.ClientSession, alert: _Alert) -> bool:
-        body = msgspec.json.encode({"key": alert.key, **alert.content})
+        body = msgspec.json.encode(alert.content)
         headers = {"Content-Type": "application/json", "Idempotency-Key": alert.key}
         try:
             # A redirect would carry who called from where to wherever it points.

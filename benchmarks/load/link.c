@@ -32,6 +32,7 @@ void server_begin(struct server *server, const char *transport, const char *host
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     server->transport = transport;
+    server->own = 0x7f010000u;
     server->address.sin_family = AF_INET;
     server->address.sin_port = htons((uint16_t)port);
     server->epoll = epoll_create1(0);
@@ -51,13 +52,13 @@ void server_begin(struct server *server, const char *transport, const char *host
     }
 }
 
-static bool bind_own_address(struct link *link, int number)
+static bool bind_own_address(struct link *link, const struct server *server, int number)
 {
     int yes = 1;
     link->local.sin_family = AF_INET;
     link->local.sin_port = link->datagram ? htons(PHONE_PORT) : 0;
     link->local.sin_addr.s_addr =
-        htonl(0x7f010000u | ((unsigned)(number / 250) << 8) | (unsigned)(number % 250 + 1));
+        htonl(server->own | ((unsigned)(number / 250) << 8) | (unsigned)(number % 250 + 1));
     setsockopt(link->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     setsockopt(link->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     return bind(link->fd, (struct sockaddr *)&link->local, sizeof link->local) == 0;
@@ -70,7 +71,7 @@ bool link_open(struct link *link, const struct server *server, int number, void 
     socklen_t size = sizeof link->local;
     link->datagram = datagram;
     link->fd = socket(AF_INET, (datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK, 0);
-    if (link->fd < 0 || !bind_own_address(link, number)) {
+    if (link->fd < 0 || !bind_own_address(link, server, number)) {
         perror("socket");
         exit(1);
     }

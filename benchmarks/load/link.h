@@ -26,6 +26,7 @@ struct server {
     struct sockaddr_in address;
     SSL_CTX *tls;
     int epoll;
+    in_addr_t own; /* network of the phones' own addresses, in host order: 127.1.0.0 */
 };
 
 double now(void);
@@ -33,7 +34,7 @@ double now(void);
 /* Fill in a server and raise this process's limits. */
 void server_begin(struct server *server, const char *transport, const char *host, int port);
 
-/* Open from an address of its own (127.1.0.0/16 by number); `tag` comes back with epoll events. */
+/* Open from an address of its own (in the network `own`, by number); `tag` comes back with epoll events. */
 bool link_open(struct link *link, const struct server *server, int number, void *tag);
 
 /* Go on after an epoll event: 1 ready to send and receive, 0 not yet, -1 broken. */

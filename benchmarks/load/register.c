@@ -1,7 +1,8 @@
 /* An avalanche of phones that register: register transport=tls host=127.0.0.1 port=5091 ...
  *
- * phones=10000 window=200 (0: all at once) limit=64 domain=D algorithm=MD5. Prints one line of
- * JSON, then keeps all connections open until its standard input ends. */
+ * phones=10000 window=200 (0: all at once) limit=64 domain=D algorithm=MD5 own=127.1.0.0 (the
+ * network whose addresses the phones have). Prints one line of JSON, then keeps all connections open until its standard input ends. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,7 @@ int main(int count, char **values)
     server_begin(&server, argument(count, values, "transport", "udp"),
                  argument(count, values, "host", "127.0.0.1"),
                  atoi(argument(count, values, "port", "5060")));
+    server.own = ntohl(inet_addr(argument(count, values, "own", "127.1.0.0")));
     struct phone *phones = calloc((size_t)total, sizeof *phones);
     for (int i = 0; i < total; i++) {
         phone_account(&phones[i], i, domain, algorithm);

@@ -13,7 +13,7 @@ from appliance.call.emergency import HelpCaller, HelpRecord
 from appliance.call.reach import is_gone
 from appliance.call.steps import Goto, Note, Outcome, Plan, Play, Reject, Ring, Step, Target
 from appliance.sip.multipart import Part
-from sbc_bridge.emergency.alerts import Alerts
+from sbc_bridge.emergency.alerts import Alert, Alerts
 from sbc_bridge.emergency.callbacks import Callback, Callbacks
 from sbc_bridge.emergency.identity import Identities, Identity
 from sbc_bridge.emergency.pidf import CONTENT_TYPE, pidf_lo
@@ -119,13 +119,13 @@ class Help:
         if number.test:
             yield Note("a test number: nobody is alerted")
         else:
-            self._alerts.add("called", incident, now)
+            key = self._news("called", incident, self.team.due(caller), now)
             if caller.contact:
                 self._incidents[caller.call_id] = incident
-            yield Note(self.team.alert(incident, now))
+            yield Note(self.team.alert(incident, key, now))
         status = yield from self._try(self._shows(incident, identity, now), now)
         if not number.test:
-            self._alerts.add("failed", incident, now)
+            self._news("failed", incident, (), now)
             self.team.follow_up(incident, f"it did not get out ({status})", now)
         yield from self._stranded(incident, status, number.test)
 
@@ -152,6 +152,30 @@ class Help:
             callback_until=until,
         )
         return Note(f"emergency call to {number.digits} by {caller.shown}", emergency=kept)
+
+    def _news(self, kind: str, incident: Incident, due: tuple[str, ...], now: float) -> str:
+        """Keep an alert for who is to be called and for the webhook; return its key."""
+        caller, location = incident.caller, incident.location
+        alert = Alert(
+            key=f"{caller.call_id}-{kind}",
+            kind=kind,
+            at=self._wall(now),
+            call=caller.call_id,
+            number=incident.number,
+            caller=caller.shown,
+            extension=caller.extension,
+            proved=caller.proved,
+            address=caller.flow.remote[0],
+            location=location.id if location is not None else "",
+            where=incident.where,
+            shown=incident.shown,
+            flow=caller.flow,
+            began=now,
+            due=due,
+            posts=bool(self._bundle.emergency.webhook),
+        )
+        self._alerts.add(alert)
+        return alert.key
 
     def _shows(self, incident: Incident, identity: Identity, now: float) -> Shows:
         headers: tuple[tuple[str, str], ...] = (("Priority", "emergency"),)
@@ -219,7 +243,7 @@ class Help:
         more."""
         incident = self._incidents.pop(call_id, None)
         if incident is not None and gave_up:
-            self._alerts.add("gave_up", incident, now)
+            self._news("gave_up", incident, (), now)
             self.team.follow_up(incident, "the caller hung up before anybody answered", now)
 
     # -- back ---------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from appliance.bundle import Bundle, Location, User
@@ -12,6 +14,7 @@ from appliance.call.announcement import Announcement, Message
 from appliance.call.emergency import HelpCaller
 from appliance.call.steps import Target
 from appliance.call.wording import quoted
+from sbc_bridge.emergency.alerts import Alert, Alerts
 
 ALERT, EXTENSION, LISTEN = "emergency-alert", "extension", "emergency-alert-listen"
 """Prompts that ship: an emergency call was made; press 1 or 2."""
@@ -73,57 +76,100 @@ class SafetyTeam:
     """The team of one bundle."""
 
     def __init__(
-        self, bundle: Bundle, phones: Phones, speaker: Speaker, emit: Callable[[Action], None]
+        self,
+        bundle: Bundle,
+        phones: Phones,
+        speaker: Speaker,
+        alerts: Alerts,
+        emit: Callable[[Action], None],
     ) -> None:
+        """`alerts` learns who has been reached."""
+        self._users = {user.extension: user for user in bundle.users}
+        self._locations = {location.id: location for location in bundle.locations}
         users = {user.id: user for user in bundle.users}
         self._members = tuple(users[id] for id in bundle.emergency.safety_team if id in users)
         self._domain = bundle.site.domain
         self._phones = phones
         self._speaker = speaker
+        self._alerts = alerts
         self._emit = emit
-        self._ringing = 0
+        self._ringing: Counter[tuple[str, str]] = Counter()
+        """Phones that are being called, by alert and member."""
 
     @property
     def members(self) -> tuple[User, ...]:
         """Return who is told."""
         return self._members
 
+    def due(self, caller: HelpCaller) -> tuple[str, ...]:
+        """Return who has to be called: every member but the caller."""
+        return tuple(user.extension for user in self._members if user != caller.user)
+
     def targets(self, caller: HelpCaller) -> tuple[Target, ...]:
         """Return the phones that are told; not the one that calls for help."""
-        return tuple(
+        return tuple(phone for member in self._members for phone in self._phones_of(member, caller))
+
+    def _phones_of(self, member: User, caller: HelpCaller) -> list[Target]:
+        return [
             phone
-            for member in self._members
             for phone in self._phones.phones(member)
             if phone.flow != caller.flow or phone.flow.reliable != caller.flow.reliable
-        )
+        ]
 
-    def alert(self, incident: Incident, now: float) -> str:
-        """Tell everybody; return in one sentence who was told."""
+    def alert(self, incident: Incident, key: str, now: float) -> str:
+        """Tell everybody; return in one sentence who was told. `key` is the alert's."""
         text = f"{incident.caller.shown} called {incident.number} from {incident.where}"
         self._emit(Notice("alarm", "emergency.call", text, incident.caller.call_id))
-        return self._tell(incident, f"EMERGENCY CALL: {text}", now, ring=True)
-
-    def follow_up(self, incident: Incident, news: str, now: float) -> None:
-        """Tell everybody what became of it, by text."""
-        text = f"EMERGENCY CALL by {incident.caller.shown}, {incident.where}: {news}"
-        self._emit(Notice("alarm", "emergency.news", text, incident.caller.call_id))
-        self._tell(incident, text, now, ring=False)
-
-    def _tell(self, incident: Incident, text: str, now: float, ring: bool) -> str:
         targets = self.targets(incident.caller)
-        sender = f"{quoted('Emergency')} <sip:{incident.number}@{self._domain}>"
+        self._text(targets, incident, f"EMERGENCY CALL: {text}", now)
         for target in targets:
-            self._speaker.text(target, sender, text[:TEXT_LIMIT], now)
-        if ring:
-            for target in targets:
-                self._ring(target, incident, now)
+            self._ring(target, incident, key, now)
         if not self._members:
             return "the site has no safety team to alert"
         told = ", ".join(dict.fromkeys(target.extension for target in targets))
         return f"the safety team is alerted: {told or 'nobody of it has a phone here now'}"
 
-    def _ring(self, target: Target, incident: Incident, now: float) -> None:
-        if self._ringing >= CALLS_LIMIT:
+    def remind(self, alert: Alert, extension: str, now: float) -> bool:
+        """Tell one member of a call for help who has not been told; False: it has no phone now."""
+        member = self._users.get(extension)
+        if member is None or member not in self._members or self._is_busy:
+            return False
+        incident = self._incident(alert)
+        targets = self._phones_of(member, incident.caller)
+        text = f"EMERGENCY CALL: {alert.caller} called {alert.number} from {alert.where}"
+        self._text(targets, incident, text, now)
+        for target in targets:
+            self._ring(target, incident, alert.key, now)
+        return bool(targets)
+
+    def _incident(self, alert: Alert) -> Incident:
+        caller = HelpCaller(
+            call_id=alert.call,
+            user=self._users.get(alert.extension),
+            proved=alert.proved,
+            flow=alert.flow,
+            contact="",
+        )
+        location = self._locations.get(alert.location)
+        return Incident(caller, alert.number, location, alert.shown)
+
+    def follow_up(self, incident: Incident, news: str, now: float) -> None:
+        """Tell everybody what became of it, by text."""
+        text = f"EMERGENCY CALL by {incident.caller.shown}, {incident.where}: {news}"
+        self._emit(Notice("alarm", "emergency.news", text, incident.caller.call_id))
+        self._text(self.targets(incident.caller), incident, text, now)
+
+    def _text(self, targets: Iterable[Target], incident: Incident, text: str, now: float) -> None:
+        sender = f"{quoted('Emergency')} <sip:{incident.number}@{self._domain}>"
+        for target in targets:
+            self._speaker.text(target, sender, text[:TEXT_LIMIT], now)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._ringing.total() >= CALLS_LIMIT
+
+    def _ring(self, target: Target, incident: Incident, key: str, now: float) -> None:
+        if self._is_busy:
             return
         caller = incident.caller
         name = caller.user.name if caller.user is not None else "unknown phone"
@@ -134,14 +180,20 @@ class SafetyTeam:
             sounds=sounds_of(incident),
             thanks=CONFIRMED,
         )
-        self._ringing += 1
-        self._speaker.announce(target, message, self._told, now)
+        self._alerts.rings(key, target.extension)
+        self._ringing[key, target.extension] += 1
+        self._speaker.announce(target, message, partial(self._told, key), now)
 
-    def _told(self, announcement: Announcement, word: str, now: float) -> None:
-        self._ringing -= 1
-        severity = "info" if word in ("confirmed", "heard") else "warning"
+    def _told(self, key: str, announcement: Announcement, word: str, now: float) -> None:
+        who = key, announcement.extension
+        self._ringing[who] -= 1
+        listened = word in ("confirmed", "heard")
         text = f"the alert call to {announcement.extension}: {word.replace('_', ' ')}"
-        self._emit(Notice(severity, "emergency.alerted", text))
+        self._emit(Notice("info" if listened else "warning", "emergency.alerted", text))
+        if not self._ringing[who]:
+            del self._ringing[who]
+        if listened or who not in self._ringing:
+            self._alerts.reached(*who)
 
 
 def sounds_of(incident: Incident) -> tuple[str, ...]:

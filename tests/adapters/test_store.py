@@ -20,10 +20,12 @@ from appliance.adapters.schema import migrations, snapshot_of, take_snapshot
 from appliance.adapters.store import Store
 from appliance.adapters.tables import HELD_RECORDS, Moment, Pending
 from appliance.call.actions import (
+    DropAlert,
     DropBinding,
     DropCallback,
     ModeChange,
     Notice,
+    SaveAlert,
     SaveBinding,
     SaveCall,
     SaveCallback,
@@ -404,6 +406,21 @@ def test_who_is_called_back_is_on_the_disk_at_once(opened: Opened) -> None:
     opened.store.save(DropCallback("call-1"))
     opened.again()
     assert opened.restored.callbacks == (b"two",)
+    assert not opened.notices
+
+
+def test_who_is_to_be_alerted_is_on_the_disk_at_once_and_forgotten_when_told(
+    opened: Opened,
+) -> None:
+    opened.store.save_now(SaveAlert("call-1-called", b"one", waits=True))
+    with closing(sqlite3.connect(opened.file)) as other:
+        rows = other.execute("SELECT name, row FROM alert").fetchall()
+    assert rows == [("call-1-called", b"one")]
+    opened.store.save(SaveAlert("call-2-called", b"two"))
+    opened.store.save(SaveAlert("call-2-called", b"three"))
+    opened.store.save(DropAlert("call-1-called"))
+    opened.again()
+    assert opened.restored.alerts == (b"three",)
     assert not opened.notices
 
 

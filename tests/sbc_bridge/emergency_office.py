@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from appliance.bundle import Bundle, Emergency, Location
-from appliance.call.actions import DropCallback, SaveCallback
+from appliance.call.actions import DropAlert, DropCallback, SaveAlert, SaveCallback
 from appliance.call.events import DigitPressed, SoundEnded
 from appliance.call.steps import Target
 from appliance.sip.message import Request, Response
@@ -86,9 +86,21 @@ class Site:
         for action in self.bench.others:
             if isinstance(action, DropCallback):
                 saved.pop(action.call_id, None)
-        left = replace(self.bench.left(offset), callbacks=tuple(saved.values()))
+        left = replace(
+            self.bench.left(offset), callbacks=tuple(saved.values()), alerts=tuple(self.alerts())
+        )
         self.bench.start(left)
         self.connect()
+
+    def alerts(self) -> list[bytes]:
+        """Return what the disk has of who is to be told."""
+        saved: dict[str, bytes] = {}
+        for action in self.bench.others:
+            if isinstance(action, SaveAlert):
+                saved[action.key] = action.row
+            elif isinstance(action, DropAlert):
+                saved.pop(action.key, None)
+        return list(saved.values())
 
     @property
     def sbc(self) -> Phone:

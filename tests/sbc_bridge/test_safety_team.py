@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from appliance.call.actions import Action, DropAlert, Notice, SaveAlert, Send
 from appliance.call.events import RelayFailed
+from appliance.sip.flow import Flow
 from appliance.sip.message import Request
+from appliance.sip.timers import TimerQueue
+from sbc_bridge.emergency.alerts import CAPACITY, Alert, Alerts
 from tests.phones import Phone, sdp
 from tests.sbc_bridge.emergency_office import Site
 
@@ -177,11 +183,10 @@ def test_alerts_leave_nothing_behind() -> None:
     site.bench.quiet()
 
 
-def test_a_webhook_may_fetch_every_alert() -> None:
+def test_a_webhook_is_told_of_every_alert_until_it_has_taken_it() -> None:
     site = Site(safety_team=("u1002",), sbcs=0, webhook="https://alerts.example/x")
     site.help()
-    ask = site.bench.core.command
-    told, _ = ask("emergency.alerts", {"process": "", "after": 0}, site.bench.now)
+    told = asked(site)
     assert told["webhook"] == "https://alerts.example/x"
     first, second = told["alerts"]
     assert (first["kind"], first["extension"], first["where"]) == (
@@ -190,11 +195,116 @@ def test_a_webhook_may_fetch_every_alert() -> None:
         "Hall, 1 Main St",
     )
     assert second["kind"] == "failed"
-    again = {"process": told["process"], "after": first["serial"]}
-    told, _ = ask("emergency.alerts", again, site.bench.now)
-    assert [row["kind"] for row in told["alerts"]] == ["failed"]
-    told, _ = ask("emergency.alerts", again | {"process": "another"}, site.bench.now)
-    assert len(told["alerts"]) == 2
+    assert not {"flow", "began", "due", "posts"} & first.keys()
+    asked(site, "emergency.told", keys=[first["key"]])
+    assert [row["kind"] for row in asked(site)["alerts"]] == ["failed"]
+    site.restart()
+    assert [row["key"] for row in asked(site)["alerts"]] == [second["key"]]
+    asked(site, "emergency.told", keys=[second["key"], "another"])
+    assert not asked(site)["alerts"]
+
+
+def asked(site: Site, command: str = "emergency.alerts", **arguments: Any) -> Any:
+    """Ask core as the admin process does."""
+    told, actions = site.bench.core.command(command, arguments, site.bench.now)
+    site.bench.perform(actions)
+    return told
+
+
+def test_an_alert_is_on_the_disk_before_the_call_goes_on() -> None:
+    site = Site(safety_team=("u1002",))
+    before: list[Action] = []
+    perform = site.bench.perform
+
+    def note(actions: list[Action]) -> None:
+        before.extend(actions)
+        perform(actions)
+
+    site.bench.perform = note  # type: ignore[method-assign]
+    site.help()
+    kinds = [
+        "alert" if isinstance(action, SaveAlert) and action.waits else "invite"
+        for action in before
+        if isinstance(action, SaveAlert)
+        or (isinstance(action, Send) and action.data.startswith(b"INVITE"))
+    ]
+    assert kinds == ["alert", "invite", "invite"]
+
+
+def test_a_crash_costs_the_team_no_alert_call() -> None:
+    site = Site(safety_team=("u1002", "u1003"))
+    site.help()
+    pick_up(site, site.phones["1003"], alerted(site, "1003")[1])
+    site.press("2")
+    site.heard()
+    alerted(site)
+    site.phones["1003"].take()
+    site.restart()
+    assert [one.method for one in site.phones["1002"].requests()] == ["MESSAGE", "INVITE"]
+    assert not site.phones["1003"].requests(), "who has confirmed is left alone"
+
+
+def test_who_was_told_before_the_crash_is_not_told_again() -> None:
+    site = Site(safety_team=("u1002",))
+    site.help()
+    site.phones["1002"].answer(alerted(site)[1], 486)
+    site.phones["1002"].expect("ACK")
+    assert not site.alerts()
+    site.restart()
+    assert not site.phones["1002"].requests()
+
+
+def test_a_member_whose_phone_comes_later_is_called_then_and_only_within_ten_minutes() -> None:
+    site = Site(safety_team=("u1002", "u1003"), registered="1001 1002")
+    site.help()
+    site.phones["1002"].answer(alerted(site)[1], 486)
+    site.bench.advance(20)
+    (late,) = site.bench.registered("1003")
+    late.take()
+    site.bench.advance(3)
+    assert [one.method for one in late.requests()][:2] == ["MESSAGE", "INVITE"]
+    assert len(site.alerts()) == 1
+    site.bench.advance(600)
+    assert not site.alerts()
+
+
+def test_news_a_day_old_is_given_up_with_an_alarm() -> None:
+    site = Site(webhook="https://alerts.example/x")
+    site.help()
+    site.bench.advance(86_000)
+    assert asked(site)["alerts"]
+    site.bench.advance(500)
+    assert not asked(site)["alerts"]
+    assert site.told("emergency.untold")
+
+
+def test_alerts_that_nobody_takes_do_not_grow_without_bound() -> None:
+    emitted: list[Action] = []
+    alerts = Alerts(TimerQueue(), emitted.append, lambda now: now)
+    flow = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.2", 5060))
+    for number in range(CAPACITY + 1):
+        alerts.add(
+            Alert(
+                key=f"{number}-called",
+                kind="called",
+                at=0.0,
+                call=str(number),
+                number="911",
+                caller="",
+                extension="",
+                proved=False,
+                address="",
+                location="",
+                where="",
+                shown="",
+                flow=flow,
+                began=0.0,
+                posts=True,
+            )
+        )
+    assert len(alerts) == CAPACITY
+    assert [one.key for one in emitted if isinstance(one, DropAlert)] == ["0-called"]
+    assert any(isinstance(one, Notice) and one.severity == "alarm" for one in emitted)
 
 
 def test_a_caller_who_gives_up_is_told_of() -> None:

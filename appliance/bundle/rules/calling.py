@@ -9,6 +9,7 @@ from appliance.bundle.emergency import emergency_numbers
 from appliance.bundle.parts import Bundle
 from appliance.bundle.problem import Problem
 from appliance.bundle.rules.names import extensions, repeated, rows
+from appliance.bundle.shape import is_sound
 
 
 def orbits_are_a_range(bundle: Bundle) -> Iterator[Problem]:
@@ -18,7 +19,7 @@ def orbits_are_a_range(bundle: Bundle) -> Iterator[Problem]:
         if last is not None:
             yield Problem("park.first", "missing; write the first of the orbits")
         return
-    if last is None:
+    if last is None or not (is_sound(first) and is_sound(last)):
         return
     if len(first) != len(last) or int(last) < int(first):
         text = f"`{last}` does not follow `{first}`; write a later one with as many digits"
