@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from appliance.bundle import Bundle, Group, RouteGroup, User
+from appliance.call.diversion import told_outside
 from appliance.call.steps import Shown
 from appliance.call.wording import quoted
 from appliance.sip.flow import host_port
@@ -27,17 +28,26 @@ class Identity(NamedTuple):
     anonymous: bool = False
     first_caller: str = ""
     """Number from outside whose call is sent on; empty: the call begins here."""
+    diverted: str = ""
+    """Why the call is sent on, as `steps.Diverted.reason`; empty: it is not."""
 
 
 def identity_of(
-    bundle: Bundle, payer: User, reading: Reading, first_caller: str, group: Group | None = None
+    bundle: Bundle,
+    payer: User,
+    reading: Reading,
+    first_caller: str,
+    group: Group | None = None,
+    diverted: str = "",
 ) -> Identity:
     """Return what is shown for a user, or for a group that leads outside."""
     own = next(iter(group.numbers if group is not None else payer.numbers), None)
     chosen = own if group is not None else payer.caller_id or own
     number = chosen or bundle.number_plan.site_number or ""
     hidden = reading.anonymous or (group is None and payer.hides_caller_id)
-    return Identity(number, bundle.site.name, hidden, first_caller)
+    if first_caller and not diverted:
+        diverted = "always"  # handed on by a group or a transfer: nobody rang before
+    return Identity(number, bundle.site.name, hidden, first_caller, diverted)
 
 
 def dressed(
@@ -52,12 +62,12 @@ def dressed(
     ours = f"<sip:{own}@{here}{phone}>" if own else ""
     caller = f"{quoted(identity.name)} {ours}" if ours else f"<sip:{here}>"
     headers: list[tuple[str, str]] = []
-    if identity.first_caller:
-        if group.shows_caller and not identity.anonymous:
-            first = numbers.written(identity.first_caller, group.number_format)
-            caller = f"<sip:{first}@{here}{phone}>"
-        if ours:
-            headers.append(("Diversion", f"{ours};reason=unconditional;counter=1"))
+    if identity.first_caller and group.shows_caller and not identity.anonymous:
+        first = numbers.written(identity.first_caller, group.number_format)
+        caller = f"<sip:{first}@{here}{phone}>"
+    if identity.diverted and ours:
+        by, why = ours.strip("<>"), identity.diverted
+        headers += told_outside(by, uri, why, group.diversion, identity.anonymous)
     if ours:
         headers.append(("P-Asserted-Identity", ours))
     if identity.anonymous:

@@ -215,7 +215,7 @@ class Trunk:
             yield Reject(403, why)
             return
         first = leaving.caller.extension if not leaving.caller.id else ""
-        identity = identity_of(site.bundle, leaving.payer, reading, first, group)
+        identity = identity_of(site.bundle, leaving.payer, reading, first, group, leaving.diverted)
         yield Note(_shows(identity))
         payer = "" if group is not None else leaving.payer.id
         yield from self._carry(site, reading, identity, payer, now)

@@ -24,6 +24,8 @@ from appliance.bundle.values import (
     Text,
 )
 
+DiversionHeaders = Literal["diversion", "history_info", "both", "none"]
+
 
 class Sbc(Part, frozen=True, kw_only=True):
     """One session border controller of a route group (E1)."""
@@ -68,6 +70,8 @@ class RouteGroup(Part, frozen=True, kw_only=True):
     headers: tuple[HeaderRule, ...] = ()
     shows_caller: bool = False
     """Show the first caller of a call that is sent on to outside, not who sent it on."""
+    diversion: DiversionHeaders = "diversion"
+    """How carriers are told who sends a call on: Diversion (RFC 5806), History-Info (RFC 7044)."""
     prefixes: tuple[Digits, ...] = ()
     """What a PBX behind these SBCs is dialled with; such digits go there as they are (E3)."""
     interval: Annotated[float, Meta(ge=1, le=300)] = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from appliance.bundle.trunk_parts import DiversionHeaders
 from appliance.call.steps import Diverted
 from appliance.errors import RemoteError
 from appliance.sip.headers import NameAddr
@@ -39,6 +40,27 @@ def told_of(way: tuple[Diverted, ...], target: str, domain: str) -> list[tuple[s
         for by in reversed(way)
     ]
     return [("History-Info", ", ".join(_history(way, target, domain))), *last_first]
+
+
+def told_outside(
+    by: str, callee: str, reason: str, kind: DiversionHeaders, private: bool
+) -> list[tuple[str, str]]:
+    """Return the headers of a forwarded call that leaves the site: who forwarded last, and why.
+
+    `by` and `callee` are URIs as the outside knows them; whoever else forwarded is nobody's
+    business there. `private` asks that no callee be shown who forwarded.
+    """
+    cause = CAUSES[reason]
+    headers = []
+    if kind in ("history_info", "both"):
+        escaped = f"Reason=SIP%3Bcause%3D{cause.code}"
+        first = f"<{by}?{'Privacy=history&' if private else ''}{escaped}>;index=1"
+        headers.append(("History-Info", f"{first}, <{callee};cause={cause.code}>;index=1.1;mp=1"))
+    if kind in ("diversion", "both"):
+        private_too = ";privacy=full" if private else ""
+        value = f"<{by}>;reason={cause.words};counter=1{private_too}"
+        headers.append(("Diversion", value))
+    return headers
 
 
 def moved_to(response: Response) -> str:

@@ -24,6 +24,8 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     """By whose right: the caller's, or that of the user who sent the call on."""
     passed: tuple[str, ...] = ()
     """Extensions that have sent the call on, here and at other sites, with their site codes."""
+    diverted: str = ""
+    """Why the payer's calls go on, as `steps.Diverted.reason`; empty: it was not forwarded."""
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):

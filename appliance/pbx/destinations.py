@@ -125,7 +125,13 @@ class Destinations:
                 return rejected(Reject(404, f"{dialled[:40]} is a code, and nobody's extension"))
             payer = self._users.get(way[-1].extension, caller) if way else caller
             if isinstance(destination, Nowhere):
-                leaving = Leaving(dialled=dialled, caller=caller, payer=payer, passed=tuple(gone))
+                leaving = Leaving(
+                    dialled=dialled,
+                    caller=caller,
+                    payer=payer,
+                    passed=tuple(gone),
+                    diverted=way[-1].reason if way else "",
+                )
                 return self._away(leaving, destination, now)
             gone.extend(self._stop(destination))
             if way and isinstance(destination, Emergency):

@@ -62,7 +62,8 @@ loadmodule "tls.so"
 modparam("tls", "config", "{profile}")
 """
 PROFILE = """[server:default]
-method = TLSv1.2+
+method = {method}
+cipher_list = {ciphers}
 verify_certificate = yes
 require_certificate = yes
 private_key = {key}
@@ -89,7 +90,9 @@ class KamailioSbc:
         phone: Host,
         files: tuple[Path, Path] | None = None,
         authority: Path | None = None,
+        method: str = "TLSv1.2+",
     ) -> None:
+        """`method` is the version of TLS that it takes, `TLSv1` for one that nobody should."""
         self.host = host
         self.folder = folder / f"sbc-{host.address}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +102,13 @@ class KamailioSbc:
             certificate, key = files
             profile = self.folder / "tls.cfg"
             profile.write_text(
-                PROFILE.format(certificate=certificate, key=key, authority=authority)
+                PROFILE.format(
+                    certificate=certificate,
+                    key=key,
+                    authority=authority,
+                    method=method,
+                    ciphers="DEFAULT" if "+" in method else "DEFAULT@SECLEVEL=0",
+                )
             )
             tls, way = TLS.format(address=host.address, profile=profile), "5061;transport=tls"
         text = CONFIGURATION.format(

@@ -28,11 +28,24 @@ TLS_SBC, UDP_SBC = "10.77.0.12", "10.77.0.13"
 class Trunk:
     """A site with its trunk, a phone inside and a phone outside."""
 
-    def __init__(self, site: System, folder: Path, authority: Pki, ours: Path) -> None:
+    def __init__(
+        self,
+        site: System,
+        folder: Path,
+        authority: Pki,
+        ours: Path,
+        revoked: tuple[Path, Path],
+    ) -> None:
         self.site, self.authority = site, authority
         outside = site.phone(OUTSIDE)
         self.good = authority.leaf("sbc", TLS_SBC)
         self.expired = authority.leaf("expired", TLS_SBC, days=-1)
+        self.bad = {
+            "another authority": Pki(folder, "stranger").leaf("foreign", TLS_SBC),
+            "revoked": revoked,
+            "another name": authority.leaf("other", "10.77.0.99"),
+            "a common name alone": authority.leaf("common", common_name=TLS_SBC),
+        }
         self._ours, self._folder = ours, folder
         self.tls = KamailioSbc(site.phone(SBC_1), folder, outside, self.good, ours)
         self.udp = KamailioSbc(site.phone(SBC_2), folder, outside)
@@ -56,11 +69,19 @@ class Trunk:
 
         return until(found, seconds, f"{host} is {state}", self.evidence, step=0.3)
 
-    def restart(self, files: tuple[Path, Path]) -> None:
-        """Have the SBC with TLS show another certificate."""
+    def restart(self, files: tuple[Path, Path], method: str = "TLSv1.2+") -> None:
+        """Have the SBC with TLS show another certificate, or speak another TLS."""
         self.tls.stop()
-        phone = self.site.phone(OUTSIDE)
-        self.tls = KamailioSbc(self.site.phone(SBC_1), self._folder, phone, files, self._ours)
+        phone, host = self.site.phone(OUTSIDE), self.site.phone(SBC_1)
+        self.tls = KamailioSbc(host, self._folder, phone, files, self._ours, method)
+
+    def refuses(self, why: str) -> None:
+        """Wait until the SBC is refused for this reason, as `holdfast trunk` shows it."""
+
+        def shown() -> bool:
+            return bool(re.search(why, str(self.sbcs()[TLS_SBC]["reason"])))
+
+        until(shown, 20, why, self.evidence, step=0.5)
 
     def media(self) -> str:
         calls = self.site.holdfast("calls")
@@ -77,6 +98,7 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trunk]:
     ours, theirs = Pki(folder, "ours"), Pki(folder, "theirs")
     certificate, key = ours.leaf("holdfast", APPLIANCE)
     (folder / "ours.pem").write_text(ours.pem)
+    revoked = theirs.leaf("revoked", TLS_SBC, revoked=True)
     users = bundle({}, {})["users"]
     users[0] |= {"numbers": [DID]}
     common = {"interval": 2, "misses": 2, "answers": 1, "patience": 2}
@@ -86,6 +108,7 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trunk]:
             "sbcs": [{"host": TLS_SBC, "priority": 1}],
             "srtp": "required",
             "ca": theirs.pem,
+            "crl": theirs.crl,
             **common,
         },
         {
@@ -102,7 +125,7 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trunk]:
     }
     settings = {"trunk_certificate": str(certificate), "trunk_key": str(key)}
     with site_in_outage(folder, 4, policies=POLICIES, parts=parts, settings=settings) as site:
-        yield Trunk(site, folder, theirs, folder / "ours.pem")
+        yield Trunk(site, folder, theirs, folder / "ours.pem", revoked)
 
 
 def talk(trunk: Trunk) -> None:
@@ -144,12 +167,30 @@ def test_a_stranger_gets_no_answer_on_the_trunk_port(trunk: Trunk) -> None:
     assert "alert" in done.stderr
 
 
+BAD = {
+    "another authority": "unable to get local issuer certificate",
+    "revoked": "its certificate has been revoked",
+    "another name": f"its certificate names 10.77.0.99, not {TLS_SBC}",
+    "a common name alone": f"its certificate names nobody, not {TLS_SBC}",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_certificate_is_refused_with_its_reason(trunk: Trunk, kind: str) -> None:
+    trunk.restart(trunk.bad[kind])
+    trunk.refuses(re.escape(BAD[kind]))
+
+
+def test_tls_1_0_is_refused_with_its_reason(trunk: Trunk) -> None:
+    trunk.restart(trunk.good, "TLSv1")
+    trunk.refuses("protocol")
+
+
 def test_an_expired_certificate_is_refused_with_its_reason_and_the_next_group_carries(
     trunk: Trunk, tmp_path: Path
 ) -> None:
     trunk.restart(trunk.expired)
-    why = "certificate has expired"
-    until(lambda: trunk.sbcs()[TLS_SBC]["reason"] == why, 20, why, trunk.evidence, step=0.5)
+    trunk.refuses("^certificate has expired$")
     trunk.wait_for(TLS_SBC, "down")
     capture = Capture(trunk.site.phone(SBC_2), tmp_path / "udp.pcap")
     since = len(trunk.far.events)

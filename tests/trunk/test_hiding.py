@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from appliance.bundle import Forwarding
@@ -150,6 +152,61 @@ def test_a_forwarded_call_shows_numbers_of_ours_and_the_caller_by_choice_only() 
         f"<sip:+13125551001@{HOLDFAST};user=phone>;reason=unconditional;counter=1"
     ]
     check(site)
+
+
+BY = f"sip:+13125551001@{HOLDFAST};user=phone"
+TO = "sip:+15125550199@sbc1.example.net;user=phone"
+HISTORY = f"<{BY}?Reason=SIP%3Bcause%3D486>;index=1, <{TO};cause=486>;index=1.1;mp=1"
+
+
+@pytest.mark.parametrize(
+    ("policy", "diversion", "history"),
+    [
+        ("diversion", [f"<{BY}>;reason=user-busy;counter=1"], []),
+        ("history_info", [], [HISTORY]),
+        ("both", [f"<{BY}>;reason=user-busy;counter=1"], [HISTORY]),
+        ("none", [], []),
+    ],
+)
+def test_the_carrier_is_told_who_forwards_and_why_as_it_wants_to_be(
+    policy: Any, diversion: list[str], history: list[str]
+) -> None:
+    bundle = trunk_bundle(diversion=policy)
+    forwarding = Forwarding(busy="95125550199")
+    users = tuple(
+        replace(one, forwarding=forwarding) if one.extension == "1001" else one
+        for one in bundle.users
+    )
+    site = Trunked(replace(bundle, users=users))
+    site.bob.invite("1001")
+    site.alice.answer(site.alice.expect("INVITE"), 486)
+    call = site.sbc.expect("INVITE")
+    assert call.all("Diversion") == diversion
+    assert call.all("History-Info") == history
+    check(site)
+
+
+def test_who_forwards_and_is_not_shown_asks_for_privacy() -> None:
+    bundle = trunk_bundle(diversion="both")
+    forwarding = Forwarding(always="95125550199")
+    users = tuple(
+        replace(one, forwarding=forwarding, hides_caller_id=True)
+        if one.extension == "1001"
+        else one
+        for one in bundle.users
+    )
+    site = Trunked(replace(bundle, users=users))
+    site.bob.invite("1001")
+    call = site.sbc.expect("INVITE")
+    assert call.first("Diversion").endswith(";privacy=full")
+    assert "?Privacy=history&Reason=" in call.first("History-Info")
+
+
+def test_a_call_that_nobody_forwarded_names_nobody() -> None:
+    site = Trunked(trunk_bundle(diversion="both"))
+    site.alice.invite("95125550199")
+    call = site.sbc.expect("INVITE")
+    assert not call.all("Diversion") + call.all("History-Info")
 
 
 def test_what_the_carrier_is_told_of_audio_is_ours_alone() -> None:
