@@ -90,6 +90,8 @@ class RelaySide(msgspec.Struct, frozen=True):
     """Tell `DigitPressed` for each key the phone's user presses."""
     record: str = ""
     """Write what the phone sends to this file under the data folder (WAV); empty: do not."""
+    fax: bool = False
+    """UDPTL in place of RTP (T.38): any packet of the phone's may show its address."""
 
 
 class Relay(msgspec.Struct, frozen=True):

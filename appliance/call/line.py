@@ -20,6 +20,12 @@ from appliance.sdp.session import DIRECTIONS, Media, Session
 
 _SHOWN = DIRECTIONS | {"rtpmap", "fmtp", "ptime", "maxptime", "crypto", "silenceSupp"}
 """Attributes that say nothing of who is behind us; `ssrc`, for one, carries a phone's address."""
+_FAX_WORDS = """
+version fillbitremoval transcodingmmr transcodingjbig ratemanagement maxbuffer maxdatagram
+maxifp udpec udpecdepth udpfecmaxspan
+"""
+_FAX = frozenset(f"t38fax{word}" for word in _FAX_WORDS.split()) | {"t38maxbitrate"}
+"""Attributes of T.38 (its annex D), lower case; `T38VendorInfo` tells whose device is behind us."""
 _BESIDE = frozenset({"telephone-event", "cn"})
 """Formats that go along with whatever codec is chosen."""
 
@@ -128,5 +134,8 @@ def _chosen(media: Media, line: Line) -> Media:
 
 def _bare(media: Media) -> Media:
     lines = tuple([line for line in media.lines if line.letter == "b"])
-    kept = tuple([one for one in media.attributes if one.name in _SHOWN])
+    known = _FAX if media.is_fax else _SHOWN
+    names = [one.name.lower() if media.is_fax else one.name for one in media.attributes]
+    pairs = zip(names, media.attributes, strict=True)
+    kept = tuple([one for name, one in pairs if name in known or name in DIRECTIONS])
     return replace(media, lines=lines, attributes=kept)

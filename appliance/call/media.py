@@ -15,7 +15,7 @@ from appliance.call.line import passable, shown
 from appliance.call.own_media import own_offer
 from appliance.call.relays import CALLEE, CALLER, moved, protection_of, with_us
 from appliance.call.saved import SavedMedia
-from appliance.call.security import answered, keys_of, offered
+from appliance.call.security import answered, keys_of, offered, protectable
 from appliance.errors import RemoteError, Unavailable
 from appliance.sdp.offer_answer import (
     HELD,
@@ -81,6 +81,7 @@ class CallMedia:
         """
         if lines is None:
             lines = check_offer(offer, offering.srtp, offering.heard)
+        lines = protectable(lines, offer, to)
         media = list(offer.media)
         for index in lines:
             line = offered(passable(media[index], offering.line, to.line), to, index)
@@ -332,6 +333,7 @@ class CallMedia:
                 receives=receives,
                 sends=sends,
                 codecs=codecs_of(line, ours),
+                fax=line.is_fax,
             )
             ends.append(End(relay_side, media.direction, _holds(leg, len(ends), media)))
         return ends

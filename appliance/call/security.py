@@ -12,6 +12,7 @@ from appliance.call.actions import Keys
 from appliance.call.leg import Leg
 from appliance.errors import RemoteError
 from appliance.sdp.crypto import BRIDGED, SUITES, CryptoAttribute, KeyParameter, read_crypto
+from appliance.sdp.offer_answer import UNPROTECTED_FAX
 from appliance.sdp.protection import answering, clear, has_keys, negotiated, protected
 from appliance.sdp.session import Media, Session
 
@@ -21,6 +22,10 @@ def offered(line: Media, to: Leg, index: int) -> Media:
 
     Raises RemoteError 488 where the two legs' policies leave nothing both can have.
     """
+    if line.is_fax:
+        if to.srtp == "required":
+            raise RemoteError(488, UNPROTECTED_FAX)
+        return line
     with_keys = has_keys(line)
     secure = _is_asked_for_srtp(to, line, index)
     if not (secure or with_keys or line.secure):
@@ -31,6 +36,13 @@ def offered(line: Media, to: Leg, index: int) -> Media:
     if line.secure and _only_pass(theirs):
         return line  # there is no undoing these: they pass, or the call does not
     return protected(line, _own_lines(to, index, theirs))
+
+
+def protectable(lines: tuple[int, ...], offer: Session, to: Leg) -> tuple[int, ...]:
+    """Return the m-lines a leg can have beside others: T.38 alone is for `offered` to refuse."""
+    if to.srtp != "required":
+        return lines
+    return tuple([index for index in lines if not offer.media[index].is_fax]) or lines
 
 
 def answered(line: Media, offer: Media, to: Leg, index: int) -> Media:

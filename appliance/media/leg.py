@@ -28,6 +28,7 @@ class Leg:
         address, port = local
         self._loop = loop
         self._learn_from = ""
+        self._fax = False
         self._proof: SrtpReceiver | None = None
         self.receives: Keys | None = None
         self.sends: Keys | None = None
@@ -73,7 +74,7 @@ class Leg:
         self._change_keys(side)
         rtcp = _rtcp_address(side)
         if side.learn:
-            self._learn_from = side.learn_from
+            self._learn_from, self._fax = side.learn_from, side.fax
             self._proof = _proof(side.receives)
             known = known or {}
             _learn(self.rtp, self._shows_rtp, side.remote, known)
@@ -137,7 +138,7 @@ class Leg:
             self.sends, self.outbound = side.sends, None
 
     def _shows_rtp(self, packet: memoryview, source: Source) -> bool:
-        if not is_rtp(packet) or self._learn_from not in ("", source[0]):
+        if not (self._fax or is_rtp(packet)) or self._learn_from not in ("", source[0]):
             return False
         return self._proof is None or self._is_proven(self._proof, packet)
 

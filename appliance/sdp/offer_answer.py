@@ -55,6 +55,10 @@ _STATIC: Final = {"0": "PCMU/8000", "3": "GSM/8000", "4": "G723/8000", "8": "PCM
 """Payload types that need no rtpmap (RFC 3551, table 4)."""
 
 
+UNPROTECTED_FAX: Final = "a fax over T.38 cannot be protected; G.711 over SRTP carries it"
+"""Why T.38 is refused where SRTP is required: whoever faxes goes on in the audio."""
+
+
 class RemoteMedia(NamedTuple):
     """Where one m-line wants its packets."""
 
@@ -180,12 +184,12 @@ HELD: Final = frozenset({"sendonly", "inactive"})
 def _refusal(session: Session, media: Media, policy: SrtpPolicy) -> str:
     """Return why this line cannot be relayed, `` when it can."""
     crypto = read_crypto(media.crypto)
-    if media.protocol.upper() not in _PROFILES:
+    if media.protocol.upper() not in _PROFILES and not media.is_fax:
         return f"{media.kind} over {media.protocol[:32]} is not relayed"
     if media.secure and policy == "off":
         return "SRTP is switched off at this site"
     if not media.secure and policy == "required":
-        return "this site requires SRTP"
+        return UNPROTECTED_FAX if media.is_fax else "this site requires SRTP"
     if media.secure and not crypto:
         return "SRTP without a key"
     _remote(session, media)

@@ -34,6 +34,8 @@ def protected(media: Media, lines: Sequence[CryptoAttribute]) -> Media:
 
 def clear(media: Media) -> Media:
     """Return the line in the profile without SRTP, and without keys."""
+    if media.is_fax:
+        return media
     kept = tuple([attribute for attribute in media.attributes if attribute.name != "crypto"])
     return replace(media, protocol=f"RTP/{_bare(media)}", attributes=kept)
 

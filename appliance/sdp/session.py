@@ -131,6 +131,11 @@ class Media(Attributed, msgspec.Struct, frozen=True):
         """Tell whether the profile is one of SRTP's (RTP/SAVP, RTP/SAVPF, over DTLS or not)."""
         return self.protocol.upper().endswith(("/SAVP", "/SAVPF"))
 
+    @property
+    def is_fax(self) -> bool:
+        """Tell whether this is T.38 over UDPTL, which nothing protects (RFC 3362)."""
+        return self.kind == "image" and self.protocol.lower() == "udptl"
+
 
 class Session(Attributed, msgspec.Struct, frozen=True):
     """A whole description."""

@@ -80,7 +80,7 @@ AUDIO = "m=audio 4000 RTP/AVP 0"
         ((AUDIO, *["a=x"] * 1000), "", 400, "more than 1000 lines"),
         ((AUDIO,) * 17, "", 400, "more than 16 m-lines"),
         (("m=audio 70000 RTP/AVP 0",), "", 400, "port 70000 does not exist"),
-        (("m=image 4000 udptl t38",), "", 488, "image over udptl is not relayed"),
+        (("m=image 4000 tcptl t38",), "", 488, "image over tcptl is not relayed"),
         ((), "", 488, "the offer has no media"),
     ],
 )

@@ -395,3 +395,45 @@ def test_closing_gives_every_descriptor_back(loop: Loop, phones: tuple[Phone, Ph
     stream.close()
     assert held_ports(a) == held_ports(b) == [False, False]
     assert len(loop) == 0
+
+
+UDPTL = bytes.fromhex("0001050174656c6c")
+"""The second packet of a fax: a sequence number where RTP has its version."""
+
+
+def test_a_fax_goes_both_ways_as_it_is(loop: Loop, phones: tuple[Phone, Phone]) -> None:
+    a, b = phones
+    stream = RelayedStream(loop, relay(a.side(fax=True), b.side(fax=True)))
+    a.say(UDPTL)
+    b.say(UDPTL + b"back")
+    settle(loop)
+    assert (b.heard(), a.heard()) == ([UDPTL], [UDPTL + b"back"])
+    assert stream.is_straight
+    stream.close()
+
+
+def test_a_fax_machine_behind_a_nat_is_learnt_by_its_first_packet(
+    loop: Loop, phones: tuple[Phone, Phone]
+) -> None:
+    a, b = phones
+    nowhere = (a.address[0], 9)
+    side = a.side(remote=nowhere, learn=True, learn_from=a.address[0], fax=True)
+    stream = RelayedStream(loop, relay(side, b.side(fax=True)))
+    a.say(UDPTL)
+    settle(loop)
+    b.say(UDPTL)
+    settle(loop)
+    assert (b.heard(), a.heard()) == ([UDPTL], [UDPTL])
+    stream.close()
+
+
+def test_audio_becomes_a_fax_on_the_same_ports(loop: Loop, phones: tuple[Phone, Phone]) -> None:
+    a, b = phones
+    stream = RelayedStream(loop, relay(a.side(), b.side(), revision=1))
+    a.say(rtp())
+    settle(loop)
+    stream.apply(relay(a.side(fax=True), b.side(fax=True), revision=2))
+    a.say(UDPTL)
+    settle(loop)
+    assert b.heard() == [rtp(), UDPTL]
+    stream.close()
