@@ -171,7 +171,7 @@ def check_sockets(settings: Settings) -> None:
 
 
 def _path(kind: type[Any], value: Any) -> Any:
-    """Make the one type of ours that TOML does not know."""
+    """Make the one type of ours that TOML does not know; TypeError is reported with its field."""
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError(f"{value!r} is no {kind.__name__}")
+    raise TypeError(f"Expected a path as text, got {type(value).__name__}")

@@ -6,6 +6,7 @@ Each leg has its own dialog, so each glare is settled on the leg where it happen
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -161,7 +162,7 @@ class Bridge:
             if before is not None and replace(heard, origin=before.origin) == before:
                 return  # a refresh: no news for the other
             side = self._side(other)
-            passed = lambda: self._pass_offer(heard, leg, other)  # noqa: E731
+            passed = partial(self._pass_offer, heard, leg, other)
             Joining(self._call, other, side, passed, agreed).start(now)
 
         def agreed(status: int, session: Session | None, now: float) -> None:

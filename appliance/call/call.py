@@ -17,7 +17,7 @@ from appliance.call.leg import Headers, Leg
 from appliance.call.media import CallMedia
 from appliance.call.move import Move
 from appliance.call.party import Party
-from appliance.call.record import CALLER_LEG, CallRecord, RecordDraft, outcome_of
+from appliance.call.record import CALLER_LEG, CallRecord, RecordDraft
 from appliance.call.refer import refer
 from appliance.call.relays import CALLEE, CALLER
 from appliance.call.saved import SavedPark
@@ -167,12 +167,7 @@ class Call:
         """Note that the caller is connected: with a phone, or with us."""
         where = f"{branch.extension} on {branch.flow}" if branch is not None else "Holdfast itself"
         self.draft.step(f"answered by {where}", branch.extension if branch else "", (CALLER_LEG,))
-        self.draft.note(
-            answered=self.draft.record.answered or self.context.wall(now),
-            answered_by=branch.extension if branch is not None else "",
-            outcome="answered",
-            status=200,
-        )
+        self.draft.answered(branch.extension if branch is not None else "")
         self._over(self, False)
         self.changed()
 
@@ -341,20 +336,12 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
-        word = self.attempt.word
+        self.draft.end(who, reason, status, self.attempt.word)
         if self._move is not None:
             self._move.stop()
         # They know us as we know them: without this only the garbage collector could free us.
         self.attempt.close()
         self._attempt = self._bridge = self._move = self._handover = None
-        answered = self.draft.record.answered is not None
-        self.draft.note(
-            ended=self.context.wall(now),
-            ended_by=who,
-            reason=reason,
-            outcome="answered" if answered else outcome_of(status, word),
-            status=200 if answered else status,
-        )
         self.sealing.close(self.media.close(), now)
 
     def relay_failed(self, event: RelayFailed, now: float) -> None:

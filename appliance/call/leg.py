@@ -109,7 +109,7 @@ class Leg:
 
     @property
     def busy(self) -> bool:
-        """Tell whether an offer, an answer or its ACK is under way on this leg."""
+        """Tell whether an offer, an answer or its ACK is under way."""
         return self.inviting or self.invited is not None or self._unacknowledged is not None
 
     # -- the dialog -------------------------------------------------------------------------
@@ -208,7 +208,8 @@ class Leg:
                 return
             self.inviting = False
             if self.ended:
-                self._acknowledge_late(response, now)
+                if response is not None and status < 300:
+                    self.acknowledge(response, now)
                 return
             if response is not None and status < 300:
                 self.learn(response)
@@ -386,10 +387,6 @@ class Leg:
         if self.dialog is None:
             raise AssertionError("a request inside a dialog before there is one")
         return self.dialog
-
-    def _acknowledge_late(self, response: Response | None, now: float) -> None:
-        if response is not None and response.status < 300:
-            self.acknowledge(response, now)
 
     def _stop_retransmitting(self) -> None:
         self.answered = None

@@ -136,6 +136,23 @@ class RecordDraft:
         stamp = Stamp(at=self._clock(), source=source, to=tuple(islice(to, LEGS)))
         self.note(steps=(*steps, text), stamps=(*stamps, stamp))
 
+    def answered(self, by: str) -> None:
+        """Note that the caller is connected with an extension, or with us alone (empty)."""
+        at = self.record.answered or self._clock()
+        self.note(answered=at, answered_by=by, outcome="answered", status=200)
+
+    def end(self, who: str, reason: str, status: int, word: str) -> None:
+        """Note how the call ended; `word` is what came of its plan."""
+        if self.record.answered is not None:
+            status = 200
+        self.note(
+            ended=self._clock(),
+            ended_by=who,
+            reason=reason,
+            outcome=outcome_of(status, word),
+            status=status,
+        )
+
     def note(self, **changes: object) -> CallRecord:
         """Change fields and return the record as it is now."""
         self.record = msgspec.structs.replace(self.record, **changes)

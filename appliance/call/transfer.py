@@ -7,6 +7,8 @@ lost: the two are together again if it fails, and who has hung up meanwhile is c
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace as replaced
 
 from appliance.call.attempt import Attempt
@@ -54,7 +56,7 @@ class Transfer(Handover):
         self._timer = None
         legs = self.leaves, self.stays
         if any(leg.inviting or leg.invited for leg in legs) and now < until:
-            later = lambda now: self._begin(to, until, now)  # noqa: E731
+            later = partial(self._begin, to, until)
             self._timer = self.context.timers.arm(now + PAUSE, later)
             return
         exchange = self.context.exchange

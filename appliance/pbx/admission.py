@@ -1,8 +1,16 @@
-"""Whether a phone that registers is served now: by the mode, by a test's scope, or for its call."""
+"""Whether a phone that registers is served now, and whether one more call can be.
+
+By the mode, by a test's scope, or for the call a phone has; by how many calls are up.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from appliance.bundle import User
+from appliance.call.actions import Action, Notice
+from appliance.call.steps import Plan, Reject
+from appliance.pbx.destinations import rejected
 from appliance.pbx.directory import Directory
 from appliance.pbx.presence import Presence
 from appliance.pbx.survival import Survival
@@ -28,3 +36,15 @@ def claimed(directory: Directory, request: Request) -> User | None:
     """Return whose address of record a REGISTER is about; nothing has been proved."""
     uri = request.to.uri
     return directory.by_address(uri.user or "") if isinstance(uri, SipUri) else None
+
+
+def turned_away(
+    request: Request, busy: int, most: int, emit: Callable[[Action], None]
+) -> Plan | None:
+    """Return the plan of a call that cannot be tried at all; it leaves a record as well."""
+    if request.max_forwards == 0:
+        return rejected(Reject(483, "too many hops"))
+    if busy < most:
+        return None
+    emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
+    return rejected(Reject(503, "every line is in use"))

@@ -7,6 +7,8 @@ from zlib import crc32
 
 from appliance.call.context import ALLOW
 from appliance.errors import RemoteError
+from appliance.sip.arrival import note_source, reply_flow
+from appliance.sip.flow import Flow
 from appliance.sip.head import Header
 from appliance.sip.message import Request, Response
 
@@ -28,6 +30,15 @@ def refusal(request: Request, error: RemoteError, retry: bool) -> Response:
     for name, value in error.headers:
         response.add(name, value)
     return response
+
+
+def way_back(request: Request, flow: Flow) -> Flow:
+    """Return the flow on which a request is answered that nobody has looked at yet."""
+    try:
+        note_source(request, flow)
+        return reply_flow(request, flow)
+    except RemoteError:
+        return flow  # its Via cannot be read: back to where it came from
 
 
 def unserved(request: Request, retry_after: int) -> Response:

@@ -7,7 +7,7 @@ from functools import partial
 
 from appliance.bundle import User
 from appliance.call import newcomer
-from appliance.call.actions import Action, Notice, Send
+from appliance.call.actions import Action, Send
 from appliance.call.call import Call
 from appliance.call.context import CallContext, InDialog
 from appliance.call.line import Lines
@@ -17,13 +17,13 @@ from appliance.call.ports import PortPool
 from appliance.call.reach import Reach
 from appliance.call.record import CallRecord
 from appliance.call.saved import SavedCall
-from appliance.call.steps import Plan, Reject
+from appliance.call.steps import Plan
 from appliance.errors import RemoteError
 from appliance.pbx import dialogs
 from appliance.pbx.access import misplaced
-from appliance.pbx.admission import admits, claimed
+from appliance.pbx.admission import admits, claimed, turned_away
 from appliance.pbx.authentication import Authentication
-from appliance.pbx.destinations import Destinations, GroupPlans, rejected
+from appliance.pbx.destinations import Destinations, GroupPlans
 from appliance.pbx.dialplan import ToUser
 from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_asked, unpacked
 from appliance.pbx.exchange import Exchange
@@ -35,10 +35,10 @@ from appliance.pbx.people import People
 from appliance.pbx.registrar import Registrar
 from appliance.pbx.returning import flow_of
 from appliance.pbx.site import Site
-from appliance.pbx.stateless import abilities, refusal, stateless_tag, unserved
+from appliance.pbx.stateless import abilities, refusal, stateless_tag, unserved, way_back
 from appliance.pbx.straight import StraightRegistrar
 from appliance.pbx.takeover import Takeovers, read_replaces
-from appliance.sip.arrival import note_source, reply_flow
+from appliance.sip.arrival import reply_flow
 from appliance.sip.dialog import Dialogs
 from appliance.sip.digest import Nonces
 from appliance.sip.flow import Flow
@@ -205,15 +205,9 @@ class Switchboard:
 
     def refuse_unread(self, request: Request, flow: Flow, error: RemoteError, now: float) -> None:
         """Answer without a transaction; an ACK is never answered (RFC 3261, 17)."""
-        if request.method == "ACK":
-            return
-        try:
-            note_source(request, flow)
-            flow = reply_flow(request, flow)
-        except RemoteError:
-            pass  # its Via cannot be read: back to where it came from
-        response = refusal(request, error, retry=self.site is not None)
-        self._emit(Send(flow, response.encode()))
+        if request.method != "ACK":
+            response = refusal(request, error, retry=self.site is not None)
+            self._emit(Send(way_back(request, flow), response.encode()))
 
     def _send(self, request: Request, flow: Flow, response: Response) -> None:
         self._emit(Send(reply_flow(request, flow), response.encode()))
@@ -322,8 +316,7 @@ class Switchboard:
             raise RemoteError(482, "the same request came on another way")
         replaces = read_replaces(request)
         called = self._called(request, flow, now)
-        if isinstance(called, Response):
-            self._send(request, flow, called)
+        if called is None:
             return
         if not (outside or site.survival.serves(called.caller.id)):
             self._unserved(request, flow, site.survival.retry_after)
@@ -343,7 +336,8 @@ class Switchboard:
             return
         name = context.identifiers.token()
         call = self._begin(tx, flow, party, called.dialled, name, now)
-        plan = self._called_back(called, now) or self._refusal(request, site)
+        busy, most = len(self.calls) - 1, site.bundle.policies.max_calls  # this one is among them
+        plan = self._called_back(called, now) or turned_away(request, busy, most, self._emit)
         call.start(plan or self._plan(called, flow, now), now)
 
     def _begin(
@@ -360,15 +354,16 @@ class Switchboard:
         """Tell whether a user may take a call of another (C9)."""
         return self.site is not None and self.site.pickups.may_take(extension, other)
 
-    def _called(self, request: Request, flow: Flow, now: float) -> Arrival | Response:
-        """Return who calls whom: by certificate or address from outside, else by digest."""
+    def _called(self, request: Request, flow: Flow, now: float) -> Arrival | None:
+        """Return who calls whom: by certificate or address from outside, else by digest.
+
+        None: it has its answer.
+        """
         if self._outside.knows(flow):
             return self._outside.arrival(request, flow)
-        if self._authentication is None:
-            raise AssertionError("there is no call before there is a site")
-        caller = self._authentication.check(request, flow, now)
-        if isinstance(caller, Response):
-            return caller
+        caller = self._proved(request, flow, now)
+        if caller is None:
+            return None
         return Arrival(caller=caller, dialled=request.request_uri.user or "", line=None)
 
     def _called_back(self, called: Arrival, now: float) -> Plan | None:
@@ -376,16 +371,6 @@ class Switchboard:
         if self._destinations is None or called.line is None:
             return None
         return self._destinations.callback(called.dialled, now)
-
-    def _refusal(self, request: Request, site: Site) -> Plan | None:
-        """Return the plan of a call that cannot be tried at all; it leaves a record as well."""
-        if request.max_forwards == 0:
-            return rejected(Reject(483, "too many hops"))
-        busy = len(self.calls) - 1  # this one is among them
-        if busy < site.bundle.policies.max_calls:
-            return None
-        self._emit(Notice("alarm", "calls.full", f"{busy} calls: a further one was refused"))
-        return rejected(Reject(503, "every line is in use"))
 
     def _plan(self, called: Arrival, flow: Flow, now: float) -> Plan:
         if self._destinations is None:

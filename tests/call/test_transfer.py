@@ -73,9 +73,7 @@ def test_who_transfers_may_hang_up_at_once() -> None:
     agree(trio.alice, trio.alice.expect("INVITE"))
     assert trio.bob.take() == []
     assert trio.pair() == {"1001", "1003"}
-    trio.hang_up(trio.alice)
-    trio.carol.expect("BYE")
-    trio.bench.quiet()
+    trio.end(trio.alice, trio.carol)
 
 
 def test_who_has_hung_up_is_called_back_when_the_target_fails() -> None:
@@ -143,9 +141,7 @@ def test_the_target_hangs_up_before_the_other_party_has_agreed() -> None:
     trio.listen(trio.alice)
     assert trio.told[-1] == "terminated 480"
     assert trio.pair() == {"1001", "1002"}
-    trio.hang_up(trio.alice)
-    trio.bob.expect("BYE")
-    trio.bench.quiet()
+    trio.end(trio.alice, trio.bob)
 
 
 def test_the_target_hangs_up_and_the_other_party_had_refused() -> None:

@@ -72,6 +72,12 @@ class Trio:
         who.send(self.within(who, "BYE"))
         assert 200 in [m.status for m in who.take() if isinstance(m, Response)]
 
+    def end(self, who: Phone, other: Phone) -> None:
+        """Let Alice or Bob hang up on whoever is left, and check that nothing else is."""
+        self.hang_up(who)
+        other.expect("BYE")
+        self.bench.quiet()
+
     @property
     def call(self) -> Call:
         (call,) = self.bench.core.switchboard.calls.values()

@@ -277,7 +277,12 @@ def test_wrong_words_are_status_2(words: list[str], capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("sip_prot = 1", "sip_prot"), ("sip_port = [", "is not TOML"), (None, "check the path")],
+    [
+        ("sip_prot = 1", "sip_prot"),
+        ("sip_port = [", "is not TOML"),
+        ("data = 5", "`$.data`"),
+        (None, "check the path"),
+    ],
 )
 def test_wrong_settings_are_status_2(
     tmp_path: Path, text: str | None, complaint: str, capsys: pytest.CaptureFixture[str]

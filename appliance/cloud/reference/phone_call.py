@@ -172,8 +172,8 @@ class PhoneCall:
             self._take_answer(ack.body)
 
     def _give_up(self) -> None:
-        """End a call that nobody has answered."""
-        raise NotImplementedError
+        """End a call that nobody has answered; who was asked has to be told by who knows how."""
+        self._end(self.status, "us")
 
     def _become(self, state: State) -> None:
         self.state = state
