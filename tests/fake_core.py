@@ -66,7 +66,7 @@ CALLS = [
         "caller": "1001",
         "callee": "1002",
         "answered_by": "1002",
-        "state": "talking",
+        "state": "answered",
         "parked": "",
         "started": 1000.0,
         "answered": 1002.0,

@@ -141,7 +141,7 @@ def test_calls(appliance: Appliance, capsys: pytest.CaptureFixture[str]) -> None
         "1001",
         "1002",
         "1002",
-        "talking",
+        "answered",
     ]
 
 

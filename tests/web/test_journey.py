@@ -1,0 +1,207 @@
+"""An admin's first day with a real appliance, cloud and phones, in Debian's Chromium."""
+
+from __future__ import annotations
+
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.web.chromium import ARGUMENTS, EXECUTABLE
+from tests.web.house import PASSWORD
+from tests.web.real_site import RealSite, site
+from tests.web.test_browser import AXE, Watch
+
+pytestmark = pytest.mark.skipif(not EXECUTABLE, reason="needs Debian's chromium")
+PAGES = (
+    "/",
+    "/survivability",
+    "/phones",
+    "/readiness",
+    "/calls",
+    "/waiting",
+    "/records",
+    "/groups",
+    "/trunk",
+    "/emergency",
+    "/directory?search=user",
+    "/configuration",
+    "/system",
+    "/system/access",
+    "/system/logs",
+    "/system/audit",
+)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSite]:
+    made = RealSite(tmp_path_factory.mktemp("site"))
+    try:
+        _wait_for(made.url)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+def _wait_for(url: str) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(f"{url}/login", context=context, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("the admin process does not answer")
+
+
+def test_the_first_day_of_an_admin(real: RealSite, browser: Browser) -> None:
+    context = browser.new_context(ignore_https_errors=True)
+    context.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
+    page = context.new_page()
+    watch = Watch(page, real.url)
+    _first_log_in(page, real)
+    _an_outage(page, real)
+    _a_test(page, real)
+    _a_held_bundle(page, real)
+    _a_group(page)
+    _somebody_who_only_looks(page, real, browser)
+    for path in PAGES:
+        answer = page.goto(real.url + path)
+        assert answer is not None
+        assert answer.status == 200, path
+    assert not watch.wrong
+    context.close()
+
+
+def test_every_page_of_the_real_appliance_can_be_read_by_all(
+    real: RealSite, browser: Browser
+) -> None:
+    context = browser.new_context(ignore_https_errors=True, bypass_csp=True)
+    page = context.new_page()
+    _log_in(page, real, "admin")
+    for path in PAGES:
+        page.goto(real.url + path)
+        page.add_script_tag(path=str(AXE))
+        found = page.evaluate(
+            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})"
+            ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | ')))"
+        )
+        assert found == [], path
+    context.close()
+
+
+def _log_in(page: Page, real: RealSite, name: str, password: str = PASSWORD) -> None:
+    page.goto(f"{real.url}/login")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def _choose(page: Page, old: str) -> None:
+    page.get_by_label("Present password").fill(old)
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_label("The new one again").fill(PASSWORD)
+    page.get_by_role("button", name="Set password").click()
+
+
+def _first_log_in(page: Page, real: RealSite) -> None:
+    first = real.first_password()
+    _log_in(page, real, "admin", first)
+    _choose(page, first)
+    expect(page.get_by_role("heading", name="Ready")).to_be_visible()
+    expect(page.locator("#mode")).to_have_text("Standby")
+
+
+def _an_outage(page: Page, real: RealSite) -> None:
+    """The zones are cut: the dashboard says so without a reload, phones come, a call is made."""
+    page.evaluate("window.sameDocument = true")
+    real.zones("down")
+    expect(page.locator("#mode")).to_have_text("Survivability")
+    expect(page.get_by_role("heading", name="Serving the site")).to_be_visible()
+    real.switch_on("1001", "1002")
+    expect(page.get_by_text("2 of 0 phones are here")).to_be_visible()
+    call = real.do(real.talk("1001", "1002"))
+    assert page.evaluate("window.sameDocument") is True
+    page.get_by_role("link", name="Calls", exact=True).click()
+    expect(page.locator("td .state.up", has_text="answered")).to_be_visible()
+    real.do(call.hang_up())
+    expect(page.get_by_text("No call is up")).to_be_visible()
+    page.get_by_role("link", name="Records", exact=True).click()
+    page.locator("tbody a").first.click()
+    expect(page.get_by_text("answered by 1002").first).to_be_visible()
+    page.goto(real.url)
+    real.zones("up")
+    expect(page.locator("#mode")).to_have_text("Standby", timeout=30_000)
+
+
+def _a_test(page: Page, real: RealSite) -> None:
+    page.goto(f"{real.url}/survivability")
+    page.get_by_label("Extensions, phone ids").fill("1001")
+    page.get_by_label("Minutes").fill("10")
+    page.get_by_role("button", name="Begin the test").click()
+    expect(page.get_by_text("The test has begun.")).to_be_visible()
+    expect(page.locator("#mode")).to_have_text("Testing")
+    page.get_by_role("button", name="End the test now").click()
+    expect(page.locator("#mode")).to_have_text("Standby")
+
+
+def _a_held_bundle(page: Page, real: RealSite) -> None:
+    """A bundle that would remove most users is pushed: it is held, looked at, and released."""
+    page.goto(f"{real.url}/configuration")
+    real.publish(site(2, users=2))
+    expect(page.get_by_role("heading", name="Held: version 2")).to_be_visible()
+    expect(page.get_by_text("4 of 6 would be removed")).to_be_visible()
+    page.get_by_role("button", name="Apply version 2").click()
+    expect(page.get_by_text("Version 2 is in force now.")).to_be_visible()
+    page.get_by_role("button", name="Put 1 in force").click()
+    expect(page.get_by_text("Version 1 is in force again")).to_be_visible()
+    real.publish(site(3))
+    expect(page.get_by_text("Rolled back")).to_have_count(0)
+
+
+def _a_group(page: Page) -> None:
+    page.get_by_role("link", name="Groups", exact=True).click()
+    page.locator("select[name=group]").select_option("3000")
+    page.get_by_label("Who answers").fill("1002")
+    page.get_by_role("button", name="Try").click()
+    expect(page.get_by_text("answered by 1002")).to_be_visible()
+
+
+def _somebody_who_only_looks(page: Page, real: RealSite, browser: Browser) -> None:
+    page.goto(f"{real.url}/system/access")
+    form = page.locator("form[action='/system/accounts']")
+    form.get_by_label("Name").fill("ann")
+    form.get_by_label("Role").select_option("auditor")
+    form.get_by_role("button").click()
+    secret = page.locator("#secret").inner_text()
+    context = browser.new_context(ignore_https_errors=True)
+    other = context.new_page()
+    _log_in(other, real, "ann", secret)
+    _choose(other, secret)
+    other.goto(f"{real.url}/configuration")
+    expect(other.get_by_role("heading", name="Configuration", exact=True)).to_be_visible()
+    expect(other.get_by_role("button", name="Put 1 in force")).to_have_count(0)
+    other.goto(f"{real.url}/system/access")
+    expect(other.get_by_role("heading", name="Not allowed")).to_be_visible()
+    context.close()
+
+
+def test_the_folder_holds_no_secret_that_others_may_read(real: RealSite) -> None:
+    data: Path = real.folder / "data"
+    for file in (*data.glob("bundles/*"), *data.glob("bundle.json"), *data.glob("admin*")):
+        if file.is_file():
+            assert file.stat().st_mode & 0o007 == 0, file
