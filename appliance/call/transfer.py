@@ -184,7 +184,9 @@ def sparing(plan: Plan, legs: tuple[Leg, ...], now: float) -> Plan:
         outcome: Outcome | None = None
         if isinstance(step, Ring):
             flows = [leg.flow for leg in legs if not leg.ended]
-            targets = tuple([one for one in step.targets if one.flow not in flows])
+            # A phone has one conversation; a line out of the site has many on one connection.
+            rings = [one for one in step.targets if one.line is not None or one.flow not in flows]
+            targets = tuple(rings)
             if not targets:
                 outcome = Outcome("unavailable", 480, now)
             step = replaced(step, targets=targets)

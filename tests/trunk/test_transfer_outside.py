@@ -108,6 +108,21 @@ def test_who_calls_from_outside_is_handed_on_inside() -> None:
     agree(site.sbc, offer)
 
 
+def test_who_calls_from_outside_is_handed_on_over_the_same_sbc() -> None:
+    site = Trunked()
+    _, incoming, _ = inbound(site)
+    headers = [("Refer-To", f"<sip:{NEAR}@example.com>")]
+    request = site.alice.back(incoming, "REFER", "callee", headers=headers)
+    assert refer(site.alice, request) == ["202", "100"]
+    out = site.sbc.expect("INVITE")
+    site.sbc.answer(out, 200, tag="far", body=sdp(site.sbc.host))
+    offer = next(m for m in site.sbc.requests() if m.method == "INVITE")
+    agree(site.sbc, offer)
+    (call,) = site.bench.core.switchboard.calls.values()
+    assert call.talks
+    assert all(leg.line is not None for leg in call.joined)
+
+
 def test_nobody_outside_may_send_our_calls_anywhere() -> None:
     site = Trunked()
     invite, _, answer = inbound(site)
