@@ -31,11 +31,14 @@ class Caller:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.line: Line = account.line
+        self._contact = ""
 
     def register(self) -> Told:
-        """Register a contact that nobody had before."""
+        """Register a contact that nobody had before, in the place of the last one."""
         contact = f"<sip:{self.account.name}-{secrets.token_hex(4)}@{self.line.own}>"
-        answer = self.account.register(60, contact=contact)
+        last = f", {self._contact};expires=0" if self._contact else ""
+        self._contact = contact
+        answer = self.account.register(60, contact=contact + last)
         assert answer.status == 200, answer.start
         return Told(time.monotonic(), "binding", contact[1:-1])
 
