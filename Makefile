@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/sdg \
 	tests/sbc_bridge tests/bundle tests/console tests/packaging tests/torture tests/phonebook tests/backup \
 	tests/trunk)
-TEST_PACKAGES := baresip chromium espeak-ng gcc iproute2 kamailio kamailio-tls-modules ldap-utils libc6-dev \
+TEST_PACKAGES := baresip chromium dnsmasq-base espeak-ng gcc iproute2 kamailio kamailio-tls-modules ldap-utils libc6-dev \
 	libssl-dev linphone-cli nftables procps sip-tester slapd systemd tcpdump tshark
 BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \
 	libc6-dev libssl-dev nftables openssl procps rtpengine-daemon sip-tester sqlite3

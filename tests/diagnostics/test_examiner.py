@@ -24,6 +24,9 @@ from appliance.diagnostics.examiner import AT_ONCE, KEPT, Examiner, perform
 from appliance.errors import LocalError, Unavailable
 from appliance.settings import Settings
 
+OUTWARD = ("gateway", "names", "dhcp", "doubled")
+"""Checks that would ask this machine's own network, which is nobody's to test with."""
+
 
 async def ask(name: str, **arguments: Any) -> Any:
     raise Unavailable("core is away")
@@ -138,7 +141,7 @@ def test_every_check_of_ours_has_a_name_of_its_own_and_its_time() -> None:
 
 def test_without_core_and_configuration_every_check_still_has_a_verdict() -> None:
     async def script() -> list[Any]:
-        return [await perform(one, AROUND) for one in CHECKS if one.name != "gateway"]
+        return [await perform(one, AROUND) for one in CHECKS if one.name not in OUTWARD]
 
     for result in asyncio.run(script()):
         assert "fault of Holdfast" not in result.text, result
