@@ -113,4 +113,12 @@ class Peers:
 def _group(name: str, peer: Peer) -> RouteGroup:
     sbc = Sbc(host=peer.host, port=peer.port)
     # One answer is enough of a site: there is no other to try, but the trunk that costs money.
-    return RouteGroup(id=name, sbcs=(sbc,), srtp=peer.srtp, ca=peer.ca, crl=peer.crl, answers=1)
+    return RouteGroup(
+        id=name,
+        sbcs=(sbc,),
+        srtp=peer.srtp,
+        ca=peer.ca,
+        crl=peer.crl,
+        certificate_grace=peer.certificate_grace,
+        answers=1,
+    )

@@ -31,6 +31,7 @@ from sbc_bridge.peers import Away, Peers
 from sbc_bridge.permission import refusal
 from sbc_bridge.toll import Toll
 
+DAY = 86_400.0
 RING_TIME = 120.0
 """Seconds somebody outside is rung; carriers give up before that."""
 ASK_BACK = 1.0
@@ -331,7 +332,8 @@ def trusts_of(groups: Iterable[RouteGroup]) -> Iterable[Trust]:
     for group in groups:
         for sbc in group.sbcs:
             if sbc.transport == "TLS":
-                yield Trust(sbc.host, group.ca, group.crl)
+                grace = group.certificate_grace * DAY
+                yield Trust(sbc.host, group.ca, group.crl, grace)
 
 
 def _rang_out(outcome: Outcome) -> bool:

@@ -1,8 +1,9 @@
 """Certificates on connections out of the site, both ways: each side proves its name (RFC 5922).
 
-OpenSSL checks chain and validity. Names and revocation are checked here: OpenSSL would take a
-common name or a wildcard, which RFC 5922 forbids, knows no SIP addresses in certificates, and on
-our own port cannot know yet whose authority counts, for only the certificate tells who calls.
+OpenSSL checks the chain, and the time where nobody has a grace. Names and revocation are checked
+here: OpenSSL would take a common name or a wildcard, which RFC 5922 forbids, knows no SIP addresses
+in certificates, and on our own port cannot know yet whose authority counts: only the certificate
+tells who calls.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from appliance.call.actions import Notice, Trust
 from appliance.errors import HoldfastError, LocalError
 from appliance.ports import CertificateShown
 
+NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, for which Python's ssl has no name."""
 EXPIRES_SOON = datetime.timedelta(days=30)
 """Admins are told this long before a certificate ends."""
+NO_GRACE = datetime.timedelta(0)
 
 
 class Untrusted(Exception):
@@ -38,6 +42,7 @@ class _Authority:
         self.certificates = _load_certificates(trust)
         self.roots = {one.public_bytes(Encoding.DER) for one in self.certificates}
         self.revoked = _revoked(trust, self.certificates)
+        self.grace = datetime.timedelta(seconds=trust.grace)
 
     def context(self, protocol: int) -> ssl.SSLContext:
         """Build a context that believes this authority alone."""
@@ -50,11 +55,23 @@ class _Authority:
 
     def add_to(self, context: ssl.SSLContext) -> None:
         """Have a context believe this authority as well."""
+        if self.grace:
+            # `check_time` looks in its place, also for others on the same context.
+            context.verify_flags |= NO_CHECK_TIME
         if not self.certificates:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
             return
         pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in self.certificates)
         context.load_verify_locations(cadata=pem)
+
+    def check_time(self, chain: list[x509.Certificate]) -> None:
+        """Raise Untrusted where one is not valid yet, or is not any more and beyond its grace."""
+        now = datetime.datetime.now(datetime.UTC)
+        for one in chain:
+            if now < one.not_valid_before_utc:
+                raise Untrusted("certificate is not yet valid")
+            if now > one.not_valid_after_utc + self.grace:
+                raise Untrusted("certificate has expired")
 
 
 class MutualTls:
@@ -135,7 +152,7 @@ class MutualTls:
             authority = self._authorities.get(name.lower())
             if authority is not None and name.lower() in named:
                 self._check(authority, session)
-                self._keep(authority.name, named, session)
+                self._keep(authority, named, session)
                 return authority.name
         shown = ", ".join(sorted(named)) or "nobody"
         who = f"not {expected}" if expected else "none of the SBCs and sites we know"
@@ -149,25 +166,33 @@ class MutualTls:
             believed = bool(authority.roots.intersection(chain))
         if not believed:
             raise Untrusted(f"its certificate for {authority.name} is from another authority")
-        leaf = x509.load_der_x509_certificate(chain[0])
-        if leaf.serial_number in authority.revoked:
+        certificates = [x509.load_der_x509_certificate(one) for one in chain]
+        authority.check_time(certificates)
+        if certificates[0].serial_number in authority.revoked:
             raise Untrusted("its certificate has been revoked")
 
-    def _keep(self, name: str, named: set[str], session: TlsSession) -> None:
-        """Keep what was shown, and tell once a day of a certificate that ends soon."""
+    def _keep(self, authority: _Authority, named: set[str], session: TlsSession) -> None:
+        """Keep what was shown, and tell once a day of a certificate that ends soon or has."""
         leaf = x509.load_der_x509_certificate(session.verified_chain()[0])
         ends = leaf.not_valid_after_utc.timestamp()
         issuer = leaf.issuer.rfc4514_string()
-        self._shown[name.lower()] = CertificateShown(tuple(sorted(named)), issuer, ends)
-        self._warn(f"of {name}", leaf)
+        self._shown[authority.name.lower()] = CertificateShown(tuple(sorted(named)), issuer, ends)
+        self._warn(f"of {authority.name}", leaf, authority.grace)
 
-    def _warn(self, whose: str, leaf: x509.Certificate) -> None:
+    def _warn(
+        self, whose: str, leaf: x509.Certificate, grace: datetime.timedelta = NO_GRACE
+    ) -> None:
         now = datetime.datetime.now(datetime.UTC)
         ends = leaf.not_valid_after_utc
-        if ends - now < EXPIRES_SOON and self._warned.get(whose) != now.date():
-            self._warned[whose] = now.date()
-            text = f"the certificate {whose} ends at {ends:%Y-%m-%d %H:%M} UTC; have it renewed"
-            self._notify(Notice("warning", "trunk.certificate", text))
+        if ends - now >= EXPIRES_SOON or self._warned.get(whose) == now.date():
+            return
+        self._warned[whose] = now.date()
+        severity, text = "warning", f"ends at {ends:%Y-%m-%d %H:%M} UTC; have it renewed"
+        if grace and ends < now:
+            until = ends + grace
+            severity = "alarm"
+            text = f"has expired and is believed until {until:%Y-%m-%d %H:%M} UTC; have it renewed"
+        self._notify(Notice(severity, "trunk.certificate", f"the certificate {whose} {text}"))
 
 
 def names_of(certificate: dict[str, Any]) -> set[str]:

@@ -24,6 +24,7 @@ from appliance.bundle.values import (
     Text,
 )
 
+GraceDays = Annotated[int, Meta(ge=0, le=90)]
 DiversionHeaders = Literal["diversion", "history_info", "both", "none"]
 
 
@@ -61,6 +62,8 @@ class RouteGroup(Part, frozen=True, kw_only=True):
     """PEM of the CA that signs the SBCs' certificates; empty: the system's authorities."""
     crl: Text = ""
     """PEM of certificate revocation lists of that CA; empty: nothing is revoked."""
+    certificate_grace: GraceDays = 0
+    """Days for which an SBC's certificate is believed that has expired, with an alarm each day."""
     codecs: tuple[Literal["opus", "g722", "pcmu", "pcma", "g729"], ...] = ()
     """Codecs that calls here may use, the preferred first; empty: whatever phones offer."""
     domain: Host | None = None
@@ -106,6 +109,8 @@ class Peer(Part, frozen=True, kw_only=True):
     """PEM of the CA that signs its certificate; empty: the system's authorities."""
     crl: Text = ""
     """PEM of certificate revocation lists of that CA."""
+    certificate_grace: GraceDays = 0
+    """Days for which its certificate is believed that has expired, with an alarm each day."""
     srtp: SrtpPolicy = "required"
     numbers: Beginning | None = None
     """Put before an extension there it gives a number of the trunk, for when that site takes no

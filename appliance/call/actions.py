@@ -253,6 +253,8 @@ class Trust(msgspec.Struct, frozen=True):
     """PEM of its authority; empty: the system's."""
     crl: str = ""
     """PEM of revocation lists of that authority."""
+    grace: float = 0.0
+    """Seconds for which a certificate is believed that has expired."""
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -124,6 +124,63 @@ def run(loop: str, folder: Path, scenario: Callable[[World], Awaitable[None]], c
         runner.run(all_of_it())
 
 
+DAYS = 86_400.0
+
+
+@both_loops
+def test_an_expired_certificate_is_believed_for_its_grace_and_alarms_once_a_day(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        world.trunk.trust([Trust(SBC, world.theirs.pem, world.theirs.crl, grace=3 * DAYS)])
+        expired = world.theirs.leaf("late", SBC, days=-2)
+        assert await world.call_out(expired) == ""
+        assert await world.call_in(expired) == SBC
+        told = [notice for notice in world.notices if notice.severity == "alarm"]
+        assert len(told) == 1
+        assert "has expired and is believed until" in told[0].text
+
+    run(loop, tmp_path, scenario, crl=True)
+
+
+@both_loops
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("beyond", "certificate has expired"),
+        ("revoked", "its certificate has been revoked"),
+        ("other name", "its certificate names other.example.net, not sbc1.example.net"),
+        ("wrong authority", "unable to get local issuer certificate"),
+    ],
+)
+def test_grace_forgives_nothing_else(loop: str, tmp_path: Path, kind: str, reason: str) -> None:
+    async def scenario(world: World) -> None:
+        theirs = world.theirs
+        files = {
+            "beyond": lambda: theirs.leaf("bad", SBC, days=-4),
+            "revoked": lambda: theirs.leaf("bad", SBC, days=-1, revoked=True),
+            "other name": lambda: theirs.leaf("bad", "other.example.net", days=-1),
+            "wrong authority": lambda: Pki(tmp_path, "stranger").leaf("bad", SBC, days=-1),
+        }[kind]()
+        world.trunk.trust([Trust(SBC, theirs.pem, theirs.crl, grace=3 * DAYS)])
+        assert await world.call_in(files) == ""
+        assert await world.call_out(files) == reason
+
+    run(loop, tmp_path, scenario, crl=True)
+
+
+@both_loops
+def test_the_grace_of_one_is_nobody_elses(loop: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        other = Pki(tmp_path, "other")
+        lenient = Trust("sbc2.example.net", other.pem, grace=3 * DAYS)
+        world.trunk.trust([Trust(SBC, world.theirs.pem), lenient])
+        assert await world.call_in(world.theirs.leaf("late", SBC, days=-1)) == ""
+        assert await world.call_in(other.leaf("late2", "sbc2.example.net", days=-1)) != ""
+
+    run(loop, tmp_path, scenario)
+
+
 @both_loops
 def test_an_sbc_that_proves_its_name_is_known_by_it(loop: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
