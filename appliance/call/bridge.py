@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from appliance.call.asked import Asked
 from appliance.call.context import CallContext
+from appliance.call.in_band import InBand
 from appliance.call.joining import Joining
 from appliance.call.leg import GONE, SDP, Headers, Leg
 from appliance.call.media import CallMedia, parse_offer
@@ -30,6 +31,7 @@ class BridgeOwner(Protocol):
 
     context: CallContext
     media: CallMedia
+    in_band: InBand
 
     def lapsed(self, leg: Leg, reason: str, now: float) -> None:
         """End the call: this leg's phone is gone."""
@@ -256,10 +258,14 @@ class Bridge:
             leg.refuse(tx, status, now)
 
         digit = digit_of(request.first("Content-Type") or "", request.body)
+        other = self._other(leg)
         if digit:
             self._call.digit(self._side(leg), digit, now)
+            if other.line is not None and self._call.in_band.press(self._side(other), digit):
+                leg.refuse(tx, 200, now)
+                return
         headers = [(name, value) for name in PASSED for value in request.all(name)]
-        self._other(leg).request(
+        other.request(
             request.method,
             now,
             Asked(answered),

@@ -13,6 +13,7 @@ from appliance.call.caller import Caller
 from appliance.call.context import CallContext, decremented_max_forwards
 from appliance.call.events import Heard, RelayFailed
 from appliance.call.handover import Handover
+from appliance.call.in_band import InBand
 from appliance.call.leg import Headers, Leg
 from appliance.call.media import CallMedia
 from appliance.call.move import Move
@@ -67,6 +68,7 @@ class Call:
         """Who talks, by side; the caller is among them until its part is taken by another."""
         self.draft = RecordDraft(record, lambda: context.wall(context.timers.now))
         self.media = CallMedia(context, self.id, self.draft.step)
+        self.in_band = InBand(self.media)
         self.sealing = Sealing(context, self.draft, lambda sealed: over(self, sealed))
         hops = decremented_max_forwards(invite.request)
         self._attempt: Attempt | None = Attempt(
@@ -360,6 +362,7 @@ class Call:
 
     def media_heard(self, event: Heard, now: float) -> None:
         """Take what a sound or a key came to; of a recording nobody waits for the end."""
+        self.in_band.heard(event)
         if self.waiting is not None:
             self.waiting.media_heard(event, now)
 

@@ -13,7 +13,7 @@ from appliance.call.context import CallContext
 from appliance.call.leg import Leg
 from appliance.call.line import passable, shown
 from appliance.call.own_media import own_offer
-from appliance.call.relays import CALLEE, CALLER, moved, protection_of, with_us
+from appliance.call.relays import CALLEE, CALLER, moved, protection_of, with_keys, with_us
 from appliance.call.saved import SavedMedia
 from appliance.call.security import answered, keys_of, offered, protectable
 from appliance.errors import RemoteError, Unavailable
@@ -139,7 +139,9 @@ class CallMedia:
             if a is None or b is None:
                 continue
             key = self._key(index)
-            sides = self._entertained(a, b), self._entertained(b, a)
+            a_side, b_side = self._entertained(a, b), self._entertained(b, a)
+            a_side = with_keys(a_side, b_side, callee.line is not None)
+            sides = a_side, with_keys(b_side, a_side, caller.line is not None)
             wanted[key] = Relay(key, self._revision, *sides)
         for key in self._relays.keys() - wanted.keys():
             self._context.emit(DropRelay(key))
@@ -166,6 +168,11 @@ class CallMedia:
             self._context.emit(DropRelay(other))
         self._context.emit(PutRelay(self._relays[key]))
         self._note_protection()
+
+    def put(self, relay: Relay) -> None:
+        """Have a relay that exists as it is here."""
+        self._relays[relay.key] = relay
+        self._context.emit(PutRelay(relay))
 
     def vacate(self, side: int) -> None:
         """Keep a side's ports for the leg that has them: who is to take its place gets others."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from appliance.call.actions import Relay, RelaySide
+from appliance.call.codecs import PLAYABLE
 
+EVENTS = "TELEPHONE-EVENT"
 CALLER, CALLEE = 0, 1
 """Sides of a call: that of the caller, or who has taken its part; and the other."""
 
@@ -37,6 +39,25 @@ def moved(relay: Relay, side: int, port: int, revision: int) -> Relay:
     if side == CALLER:
         return replace(relay, revision=revision, a=end)
     return replace(relay, revision=revision, b=end)
+
+
+def has_events(side: RelaySide) -> bool:
+    """Tell whether a phone has telephone events (RFC 4733)."""
+    return any(codec.name == EVENTS for codec in side.codecs)
+
+
+def is_deaf(side: RelaySide | None) -> bool:
+    """Tell whether keys have to be tones here: no telephone events, and a codec that has sounds."""
+    if side is None or side.remote is None or has_events(side):
+        return False
+    return any(codec.name in PLAYABLE for codec in side.codecs)
+
+
+def with_keys(side: RelaySide, other: RelaySide, is_outside: bool) -> RelaySide:
+    """Return a side whose keys are told to us where the other, outside, needs them as tones."""
+    if is_outside and is_deaf(other) and has_events(side):
+        return replace(side, digits=True)
+    return side
 
 
 def protection_of(relay: Relay) -> str:

@@ -55,7 +55,16 @@ def _double_ring(*frequencies: int) -> Tone:
     return (Burst(400, 200, frequencies), Burst(400, 2000, frequencies))
 
 
-COMMON: dict[str, Tone] = {
+_LOW, _HIGH = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
+_KEYPAD = ("123A", "456B", "789C", "*0#D")
+DTMF: dict[str, Tone] = {
+    f"dtmf-{key}": _pulse(100, 60, low, high)
+    for low, row in zip(_LOW, _KEYPAD, strict=True)
+    for high, key in zip(_HIGH, row, strict=True)
+}
+"""Keys as Q.23 sounds them, with the times that Q.24 asks for and more."""
+
+COMMON: dict[str, Tone] = DTMF | {
     "ringback": _pulse(1000, 4000, 425),
     "busy": _pulse(500, 500, 425),
     "congestion": _pulse(250, 250, 425),

@@ -10,12 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 from appliance.call.actions import Codec, Relay, RelaySide, Sound
-from appliance.call.events import Heard, SoundEnded
+from appliance.call.events import DigitPressed, Heard, SoundEnded
 from appliance.media.end_system import Studio
 from appliance.media.loop import Loop
 from appliance.media.player import SynchronizationSource
 from appliance.media.relay import RelayedStream
 from appliance.media.sounds import Sounds
+from appliance.rtp.dtmf import FRAME, DtmfDetector
+from appliance.rtp.g711 import decode_ulaw
 from appliance.rtp.packet import RtpPacket
 from tests.media.phone import RTCP, Phone, relay, rtp
 from tests.media.secure_phone import SecurePhone, fresh_keys, opened
@@ -347,3 +349,28 @@ def test_a_source_is_not_to_be_guessed(trial: Trial) -> None:
         seen.add(struct.unpack_from(">HII", a.heard()[0], 2))
         stream.close()
     assert len(seen) == 4
+
+
+def test_a_key_of_one_phone_is_a_tone_for_another_that_has_no_events(trial: Trial) -> None:
+    a, b = Phone(), Phone()
+    keyed = a.side(codecs=(PCMU, EVENTS), digits=True)
+    stream = trial.open(relay(keyed, hearing(b, None)))
+    event = RtpPacket(101, 5, 800, 0x1234, bytes([7, 10, 0, 160]), marker=True)
+    a.say(event.encode())
+    trial.run(0.01)
+    assert trial.told == [DigitPressed("call/0", "a", "7")]
+    b.heard()
+    stream.apply(relay(keyed, hearing(b, Sound("tone/dtmf-7", serial=1))))
+    a.say(rtp(6))
+    trial.run(0.3)
+    detector = DtmfDetector()
+    payloads = b"".join(packet.payload for packet in parsed(b))
+    samples = decode_ulaw(payloads)
+    frames = [samples[n : n + FRAME] for n in range(0, len(samples) - FRAME + 1, FRAME)]
+    assert [digit for frame in frames if (digit := detector.hear(frame))] == ["7"]
+    assert trial.told[-1] == SoundEnded("call/0", "b", 1)
+    stream.apply(relay(keyed, hearing(b, None)))
+    a.say(rtp(7))
+    trial.run(0.01)
+    assert [packet.payload for packet in parsed(b)] == [b"audio"]
+    stream.close()
