@@ -65,7 +65,8 @@ class Gateway:
         """Where requests go: connection 0, so that one is made or used again."""
         self.domain = domain
         """Host of Request-URIs and To there."""
-        self.priority = 0
+        self.priority = (0, 0)
+        """The SBC's in the bundle, then that of its address by SRV."""
         self.weight = 1
         self.max_calls: int | None = None
         self.state: GatewayState = "unknown"

@@ -127,11 +127,14 @@ class Gateways:
                 place.timer = self._timers.arm(soon, lambda now: self._locate(place, now))
             return
         found = []
-        for remote, local in event.ways:
-            transport = place.sbc.transport
-            name = place.sbc.host if transport == "TLS" else ""
-            flow = Flow(transport, (local, self._ports[transport]), remote, 0, name)
+        shares = event.shares or ((0, 1),) * len(event.ways)
+        for (remote, local), share in zip(event.ways, shares, strict=True):
+            by = place.sbc.transport
+            name = place.sbc.host if by == "TLS" else ""
+            flow = Flow(by, (local, self._ports[by]), remote, 0, name)
             gateway = known.pop(flow, None) or self._new(place, flow, len(event.ways) > 1, now)
+            gateway.priority = place.sbc.priority, share[0]
+            gateway.weight = max(1, place.sbc.weight) * max(1, share[1])
             found.append(gateway)
         self._gateways[place.key] = found
         for gateway in known.values():
@@ -143,7 +146,6 @@ class Gateways:
         line = Line(name, group.srtp, group.codecs)
         host = f"[{sbc.host}]" if ":" in sbc.host else sbc.host
         gateway = Gateway(place.key, line, flow, host, now)
-        gateway.priority, gateway.weight = sbc.priority, max(1, sbc.weight)
         gateway.max_calls = sbc.max_calls
         self._ask(gateway, now)
         return gateway
@@ -251,10 +253,7 @@ class Gateways:
         return self._places[key].failure
 
     def choose(self, group: str, now: float) -> list[Gateway]:
-        """Return who may take a call of a route group, in the order in which to ask them.
-
-        Lower priorities first; among equals by weight, in turn.
-        """
+        """Return who may take a call of a route group: lower priorities first, equals by weight."""
         able = [
             gateway
             for key, gateways in self._gateways.items()
@@ -364,10 +363,7 @@ class Gateways:
         """Give an SBC no new calls, or calls again; False: there is none of this name."""
         if key not in self._places:
             return False
-        if on:
-            self.drained.add(key)
-        else:
-            self.drained.discard(key)
+        (self.drained.add if on else self.drained.discard)(key)
         return True
 
 

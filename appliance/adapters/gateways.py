@@ -49,13 +49,15 @@ class Locator:
 
     async def _locate(self, asked: LocateGateway, answer: Answer) -> None:
         try:
-            addresses = await self._addresses.find(asked)
+            servers = await self._addresses.servers(asked)
         except Unavailable as error:
             answer(GatewayLocated(asked.key, failure=str(error)))
             return
-        ways = tuple([(at, local) for at in addresses if (local := local_address(at))])
+        found = [(one, local) for one in servers if (local := local_address(one.address))]
+        ways = tuple([(one.address, local) for one, local in found])
+        shares = tuple([(one.priority, one.weight) for one, _ in found])
         failure = "" if ways else "there is no route to it"
-        answer(GatewayLocated(asked.key, ways, failure))
+        answer(GatewayLocated(asked.key, ways, failure, shares))
 
 
 def local_address(remote: Address) -> str:

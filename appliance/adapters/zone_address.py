@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -31,7 +31,18 @@ PATIENCE = 5.0
 MOST = 8
 """Addresses kept of a zone; a cloud has two or four."""
 
-Found = tuple[list[Address], float]
+
+class Server(NamedTuple):
+    """One address of a place, with its share by SRV (RFC 2782)."""
+
+    address: Address
+    priority: int = 0
+    """Lower is tried first."""
+    weight: int = 1
+    """Share among equals."""
+
+
+Found = tuple[list[Server], float]
 
 
 class Place(Protocol):
@@ -70,15 +81,19 @@ class ZoneAddresses:
         self._memory = memory
         self._known = _remembered(memory)
         self._fresh_until: dict[str, float] = {}
-        self._asking: dict[str, asyncio.Task[list[Address]]] = {}
+        self._asking: dict[str, asyncio.Task[list[Server]]] = {}
 
     async def find(self, zone: Place) -> list[Address]:
-        """Return a zone's addresses, the preferred first; raises Unavailable when none is known.
+        """Return a zone's addresses, the preferred first; raises Unavailable when none is known."""
+        return [server.address for server in await self.servers(zone)]
+
+    async def servers(self, zone: Place) -> list[Server]:
+        """Return the same with their shares.
 
         An answer that is out of date is used at once and renewed behind the caller's back.
         """
         if is_numeric(zone.host):
-            return [(zone.host, zone.port or self._ports[zone.transport])]
+            return [Server((zone.host, zone.port or self._ports[zone.transport]))]
         key = f"{zone.transport} {zone.host} {zone.port or ''}"
         known = self._known.get(key)
         if known and self._loop.time() < self._fresh_until.get(key, 0.0):
@@ -94,7 +109,7 @@ class ZoneAddresses:
         for asking in self._asking.values():
             asking.cancel()
 
-    async def _renew(self, key: str, zone: Place) -> list[Address]:
+    async def _renew(self, key: str, zone: Place) -> list[Server]:
         try:
             addresses, seconds = await self._look_up(zone)
         except (dns.exception.DNSException, OSError) as error:
@@ -122,7 +137,10 @@ class ZoneAddresses:
             return await _addresses(resolver, zone.host, self._ports[zone.transport])
         servers = sorted(answer, key=lambda record: (record.priority, -record.weight))[:MOST]
         found, seconds = await _together(
-            [_addresses(resolver, str(server.target), server.port) for server in servers]
+            [
+                _addresses(resolver, str(one.target), one.port, one.priority, one.weight)
+                for one in servers
+            ]
         )
         return found[:MOST], min(seconds, float(answer.rrset.ttl) if answer.rrset else SHORTEST)
 
@@ -134,33 +152,38 @@ class ZoneAddresses:
                 return  # Without the file a restart needs DNS, no more; `store` tells of the disk.
 
 
-async def _addresses(resolver: dns.asyncresolver.Resolver, name: str, port: int) -> Found:
-    return await _together([_records(resolver, name, port, kind) for kind in ("A", "AAAA")])
+async def _addresses(
+    resolver: dns.asyncresolver.Resolver, name: str, port: int, priority: int = 0, weight: int = 1
+) -> Found:
+    questions = [_records(resolver, name, kind) for kind in ("A", "AAAA")]
+    hosts, seconds = await _together(questions)
+    return [Server((one.address[0], port), priority, weight) for one in hosts], seconds
 
 
-async def _records(resolver: dns.asyncresolver.Resolver, name: str, port: int, kind: str) -> Found:
+async def _records(resolver: dns.asyncresolver.Resolver, name: str, kind: str) -> Found:
     answer = await resolver.resolve(name, kind, search=False, lifetime=PATIENCE)
     seconds = float(answer.rrset.ttl) if answer.rrset else SHORTEST
-    return [(record.address, port) for record in answer], seconds
+    return [Server((record.address, 0)) for record in answer], seconds
 
 
 async def _together(questions: list[Coroutine[Any, Any, Found]]) -> Found:
     """Ask at once and put the answers in order; one good answer is enough."""
-    found: list[Address] = []
+    found: list[Server] = []
     seconds = LONGEST
     failure: BaseException | None = None
     for answer in await asyncio.gather(*questions, return_exceptions=True):
         if isinstance(answer, BaseException):
             failure = failure or answer
             continue
-        found += [address for address in answer[0] if address not in found]
+        known = {server.address for server in found}
+        found += [server for server in answer[0] if server.address not in known]
         seconds = min(seconds, answer[1])
     if failure is not None and not found:
         raise failure
     return found, seconds
 
 
-def _heard(asking: asyncio.Task[list[Address]]) -> None:
+def _heard(asking: asyncio.Task[list[Server]]) -> None:
     """Take a failure that nobody waits for any more; the next question meets it again."""
     if not asking.cancelled():
         asking.exception()
@@ -180,10 +203,10 @@ def _words(error: Exception, name: str) -> str:
     return f"{name} cannot be looked up: {error}"
 
 
-def _remembered(memory: Path | None) -> dict[str, list[Address]]:
+def _remembered(memory: Path | None) -> dict[str, list[Server]]:
     if memory is None:
         return {}
     try:
-        return msgspec.json.decode(memory.read_bytes(), type=dict[str, list[Address]])
+        return msgspec.json.decode(memory.read_bytes(), type=dict[str, list[Server]])
     except (OSError, msgspec.MsgspecError):
         return {}

@@ -30,6 +30,8 @@ class GatewayLocated(msgspec.Struct, frozen=True):
     """Its addresses, the preferred first, each with our own address on the way there."""
     failure: str = ""
     """Why there are none, in words."""
+    shares: tuple[tuple[int, int], ...] = ()
+    """Priority and weight of each by SRV; empty: all are alike."""
 
 
 class RelayEnded(msgspec.Struct, frozen=True):

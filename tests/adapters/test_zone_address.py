@@ -102,6 +102,21 @@ def test_srv_decides_where_a_zone_is_and_in_which_order(loop: str, tmp_path: Pat
     look_up(loop, tmp_path, SRV, scenario)
 
 
+def test_shares_by_srv_are_kept_and_outlast_a_restart(tmp_path: Path) -> None:
+    answers = {**SRV, ("_sips._tcp.cloud.example", "SRV"): SHARED}
+
+    async def scenario(names: Names, addresses: ZoneAddresses, folder: Path) -> None:
+        found = await addresses.servers(CLOUD)
+        assert [(one.priority, one.weight) for one in found] == [(10, 60), (10, 40), (10, 40)]
+        after = ZoneAddresses(asyncio.get_running_loop(), None, folder / "zones.json")
+        assert await after.servers(CLOUD) == found
+
+    look_up("asyncio", tmp_path, answers, scenario)
+
+
+SHARED = ["10 40 5092 two.cloud.example.", "10 60 5091 one.cloud.example."]
+
+
 @pytest.mark.parametrize(
     ("transport", "name", "port"),
     [

@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from appliance.bundle import CallLimits, Sbc
+from appliance.call.events import GatewayLocated
 from appliance.sip.message import Request, Response
 from sbc_bridge.gateway import TRANSITIONS, USABLE
-from tests.phones import sdp
+from tests.phones import HOLDFAST, sdp
 from tests.trunk.outside import SbcPeer, Trunked, answered, trunk_bundle, udp
 
 
@@ -253,6 +254,21 @@ def test_an_sbc_with_several_addresses_is_several() -> None:
     site.bench.places["sbc1.example.net"] = ()
     site.bench.advance(61)
     assert len(site.rows()) == 2, "what was found once counts until there is something newer"
+
+
+def test_of_an_sbc_found_by_srv_the_backup_gets_calls_only_when_the_others_cannot() -> None:
+    site = Trunked()
+    ways = tuple(((f"198.51.100.{n}", 5060), HOLDFAST) for n in (7, 8, 9))
+    shares = ((10, 3), (10, 1), (20, 1))
+    (key,) = (row["sbc"] for row in site.rows())
+    event = GatewayLocated(key, ways, shares=shares)
+    site.bench.perform(site.bench.core.gateway_located(event, site.bench.now))
+    gateways = site.bench.core.trunk.gateways
+    orders = [gateways.choose("main", 2000.0) for _ in range(8)]
+    last = {order[-1].flow.remote[0] for order in orders}
+    first = [order[0].flow.remote[0] for order in orders]
+    assert last == {"198.51.100.9"}
+    assert (first.count("198.51.100.7"), first.count("198.51.100.8")) == (6, 2)
 
 
 def test_an_unknown_host_is_shown_and_found_when_it_is_there() -> None:
