@@ -47,7 +47,7 @@ from sbc_bridge.emergency.alerts import Alerts
 from sbc_bridge.emergency.callbacks import Callbacks
 from sbc_bridge.emergency.help import Help, Outside
 from sbc_bridge.emergency.overview import Overview
-from sbc_bridge.emergency.team import SafetyTeam
+from sbc_bridge.emergency.team import Incident, SafetyTeam
 from sbc_bridge.emergency.ways import Ways
 from sbc_bridge.trunk import Trunk
 from sdg.group import Groups
@@ -87,6 +87,7 @@ class Core:
         }
         self.callbacks = Callbacks(self.timers, emit)
         self.alerts = Alerts(self.timers, emit, wall)
+        self._incidents: dict[str, Incident] = {}
         back = self.callbacks.leads_back
         self.trunk = Trunk(
             self.timers,
@@ -209,6 +210,7 @@ class Core:
             self.alerts,
             self._wall,
             self._emit,
+            self._incidents,
         )
         self.emergency = Overview(bundle, self.help, self.callbacks, board.presence, self._wall)
         board.apply(Site(bundle, self.survival), groups, self.help, now)

@@ -193,7 +193,7 @@ class Trunk:
 
         group = site.peers.group(peer)
         outcome = yield from self.attempts([group], leaving.dialled, dress, now)
-        if outcome.status in NEXT and not outcome.rang and over_trunk:
+        if outcome.status in NEXT and not _rang_out(outcome) and over_trunk:
             yield Note(f"{peer.site} takes no calls now: over the trunk")
             yield Goto(away.number(site.bundle.number_plan.outside_prefix or ""))
         elif outcome.word == "no_answer":

@@ -107,8 +107,8 @@ class Alerts:
                 self._emit(SaveAlert(alert.key, _pack(alert)))
         self._look(now)
 
-    def add(self, alert: Alert) -> None:
-        """Keep an alert; it is on the disk before anything else happens.
+    def add(self, alert: Alert, waits: bool) -> None:
+        """Keep an alert; with `waits` it is on the disk before anything else happens.
 
         Whom of the team it names is called by whoever adds it, or else from `LOOK_AGAIN` on.
         """
@@ -119,7 +119,7 @@ class Alerts:
             self._emit(Notice("alarm", "emergency.alerts_full", text))
             self._drop(next(iter(self._alerts)))
         self._alerts[alert.key] = alert
-        self._emit(SaveAlert(alert.key, _pack(alert), waits=True))
+        self._emit(SaveAlert(alert.key, _pack(alert), waits))
         self._look_later(alert.began)
 
     def rings(self, key: str, extension: str) -> None:

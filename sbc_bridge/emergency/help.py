@@ -89,14 +89,15 @@ class Help:
         alerts: Alerts,
         wall: Callable[[float], float],
         emit: Callable[[Action], None],
+        incidents: dict[str, Incident],
     ) -> None:
+        """`incidents` are of the calls that are up; they outlive the bundle."""
         self._bundle = bundle
         self._callbacks = callbacks
         self._phones = phones
         self._outside = outside
         self._alerts = alerts
-        self._incidents: dict[str, Incident] = {}
-        """Of the calls that are up."""
+        self._incidents = incidents
         self._wall = wall
         self._emit = emit
         self._users = {user.extension: user for user in bundle.users}
@@ -112,16 +113,20 @@ class Help:
         """Alert the team and try every way out; then say what to do instead."""
         place = self.places.of(caller)
         identity = self.identities.of(caller, place.location, now)
+        incident = Incident(caller, number.digits, place.location, identity.number)
+        key = ""
+        if not number.test:
+            # Before who is called back: one wait for the disk does for both.
+            waits = not identity.leads_back
+            key = self._news("called", incident, self.team.due(caller), now, waits)
+            if caller.contact:
+                self._incidents[caller.call_id] = incident
         yield self._noted(caller, number, place, identity, now)
         yield Note(f"the caller is at {_where(place)}: {place.why}")
         yield Note(f"shown as {identity.number or 'nobody'}: {identity.why}")
-        incident = Incident(caller, number.digits, place.location, identity.number)
         if number.test:
             yield Note("a test number: nobody is alerted")
         else:
-            key = self._news("called", incident, self.team.due(caller), now)
-            if caller.contact:
-                self._incidents[caller.call_id] = incident
             yield Note(self.team.alert(incident, key, now))
         status = yield from self._try(self._shows(incident, identity, now), now)
         if not number.test:
@@ -153,7 +158,14 @@ class Help:
         )
         return Note(f"emergency call to {number.digits} by {caller.shown}", emergency=kept)
 
-    def _news(self, kind: str, incident: Incident, due: tuple[str, ...], now: float) -> str:
+    def _news(
+        self,
+        kind: str,
+        incident: Incident,
+        due: tuple[str, ...],
+        now: float,
+        waits: bool = False,
+    ) -> str:
         """Keep an alert for who is to be called and for the webhook; return its key."""
         caller, location = incident.caller, incident.location
         alert = Alert(
@@ -174,7 +186,7 @@ class Help:
             due=due,
             posts=bool(self._bundle.emergency.webhook),
         )
-        self._alerts.add(alert)
+        self._alerts.add(alert, waits)
         return alert.key
 
     def _shows(self, incident: Incident, identity: Identity, now: float) -> Shows:

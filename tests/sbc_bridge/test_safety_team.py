@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.call.actions import Action, DropAlert, Notice, SaveAlert, Send
+import msgspec
+
+from appliance.bundle import NumberPlan
+from appliance.call.actions import Action, DropAlert, Notice, SaveAlert, SaveCallback, Send
 from appliance.call.events import RelayFailed
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request
 from appliance.sip.timers import TimerQueue
 from sbc_bridge.emergency.alerts import CAPACITY, Alert, Alerts
 from tests.phones import Phone, sdp
-from tests.sbc_bridge.emergency_office import Site
+from tests.sbc_bridge.emergency_office import HALL, Site
 
 SAID = [
     "emergency-alert",
@@ -211,24 +214,47 @@ def asked(site: Site, command: str = "emergency.alerts", **arguments: Any) -> An
     return told
 
 
-def test_an_alert_is_on_the_disk_before_the_call_goes_on() -> None:
-    site = Site(safety_team=("u1002",))
-    before: list[Action] = []
+def order(site: Site) -> list[str]:
+    """Call for help; return what is written and sent, in order, and which writing is waited for."""
+    done: list[Action] = []
     perform = site.bench.perform
 
     def note(actions: list[Action]) -> None:
-        before.extend(actions)
+        done.extend(actions)
         perform(actions)
 
     site.bench.perform = note  # type: ignore[method-assign]
     site.help()
-    kinds = [
-        "alert" if isinstance(action, SaveAlert) and action.waits else "invite"
-        for action in before
-        if isinstance(action, SaveAlert)
-        or (isinstance(action, Send) and action.data.startswith(b"INVITE"))
+    words = {SaveAlert: "alert", SaveCallback: "call-back, waited for", Send: "sent"}
+    return [
+        "alert, waited for" if isinstance(one, SaveAlert) and one.waits else words[type(one)]
+        for one in done
+        if isinstance(one, SaveAlert | SaveCallback)
+        or (isinstance(one, Send) and one.data.startswith(b"INVITE"))
     ]
-    assert kinds == ["alert", "invite", "invite"]
+
+
+def test_an_alert_is_on_the_disk_before_the_call_goes_on() -> None:
+    """The store writes in order, so that who waits for the second has waited for the first."""
+    site = Site(safety_team=("u1002",))
+    assert order(site) == ["alert", "call-back, waited for", "sent", "sent"]
+
+
+def test_an_alert_is_waited_for_where_nobody_is_called_back() -> None:
+    bare = msgspec.structs.replace(HALL, elin=None)
+    site = Site(safety_team=("u1002",), locations=(bare,), number_plan=NumberPlan())
+    assert order(site) == ["alert, waited for", "sent", "sent"]
+
+
+def test_a_new_bundle_forgets_no_call_for_help_that_is_up() -> None:
+    site = Site(safety_team=("u1002",))
+    invite = site.help()
+    alerted(site)
+    site.sbc.answer(site.sbc.expect("INVITE"), 180)
+    site.connect()
+    site.phones["1001"].send(site.phones["1001"].cancel(invite))
+    texts = [one for one in site.phones["1002"].requests() if one.method == "MESSAGE"]
+    assert texts[-1].body.endswith(b"the caller hung up before anybody answered")
 
 
 def test_a_crash_costs_the_team_no_alert_call() -> None:
@@ -300,7 +326,8 @@ def test_alerts_that_nobody_takes_do_not_grow_without_bound() -> None:
                 flow=flow,
                 began=0.0,
                 posts=True,
-            )
+            ),
+            waits=False,
         )
     assert len(alerts) == CAPACITY
     assert [one.key for one in emitted if isinstance(one, DropAlert)] == ["0-called"]

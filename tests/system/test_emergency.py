@@ -6,6 +6,7 @@ registers at once.
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ from tests.system.waiting import until
 USER, STRANGER, GUARD, SBC, OUTSIDE, NOISE = range(6)
 SBC_ADDRESS = "10.77.0.14"
 PREMIUM = "919005550199"
+IDLE = 2000
+"""Connections of a slow loris, to both ports of phones."""
 AVALANCHE = 10_000
 """Phones that register at once, over TLS."""
 THEIRS = "10.99.0.0"
@@ -238,6 +241,24 @@ def bindings(site: System) -> int:
     """Give how many phones have registered."""
     told = site.holdfast("status") or {"phones": {"registered": 0}}
     return int(told["phones"]["registered"])
+
+
+def test_beside_a_slow_loris_it_is_answered_within_three_seconds(scene: Scene) -> None:
+    idle = []
+    try:
+        with scene.site.phone(NOISE).inside():
+            for number in range(IDLE):
+                port = (5060, 5091)[number % 2]
+                idle.append(socket.create_connection((APPLIANCE, port), 5))
+        for one in idle[::4]:
+            one.send(b"\x16" if one.getpeername()[1] == 5091 else b"INVITE sip:911")
+        took = scene.calls_for_help()
+    finally:
+        for one in idle:
+            one.close()
+    print(f"answered after {took:.2f} s beside {IDLE} connections that say next to nothing")
+    assert took < WITHIN
+    scene.hang_up(scene.stranger, scene.far)
 
 
 def flood(site: System, host: Host, seconds: float) -> subprocess.Popen[bytes]:

@@ -111,6 +111,15 @@ def test_while_the_other_site_is_with_its_cloud_the_trunk_carries_by_policy() ->
     assert onward.uri.startswith("sip:+14145551234@")
 
 
+def test_a_site_that_dies_while_it_rings_there_is_reached_over_the_trunk() -> None:
+    two = Two(with_peer(replace(EAST, numbers="+141455")))
+    two.site.alice.invite("8251234")
+    two.east.answer(two.east.expect("INVITE"), 180)
+    two.bench.perform(two.bench.core.lost(EAST_FLOW, two.bench.now, "reset"))
+    onward = two.site.sbc.expect("INVITE")
+    assert onward.uri.startswith("sip:+14145551234@")
+
+
 def test_without_a_policy_the_caller_is_told() -> None:
     two = Two()
     two.site.alice.invite("821234")
