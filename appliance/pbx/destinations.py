@@ -208,6 +208,7 @@ class Destinations:
             targets=tuple(one for one in self._phones.phones(user) if one.flow != flow),
             ring_time=self._bundle.policies.ring_time,
             caller=caller,
+            leads_to=self._dialplan.user,
         )
 
 

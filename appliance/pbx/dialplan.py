@@ -96,6 +96,11 @@ class DialPlan:
             return Nowhere(480, f"{dialled[:40]} is outside, and no trunk leads there")
         return Nowhere(404, f"{dialled[:40]} is not in the dial plan of this site")
 
+    def user(self, dialled: str) -> User | None:
+        """Return the user whom something leads to; None: it leads elsewhere, or nowhere."""
+        found = self.find(dialled)
+        return found.user if isinstance(found, ToUser) else None
+
     def _feature(self, dialled: str) -> ToFeature | None:
         """Return which code something begins with; no code begins with another."""
         for end in range(1, min(len(dialled), LONGEST_CODE) + 1):

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from appliance.bundle import User
 from appliance.call.outside import Leaving, Outside
 from appliance.call.steps import Collect, Note, Outcome, Plan, Play, Reject, Step
-from appliance.pbx.dialplan import DialPlan, Emergency, Nowhere, ToFeature
+from appliance.pbx.dialplan import DialPlan, Emergency, Nowhere, ToFeature, ToUser
 from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.park import Parking
 from appliance.pbx.pickup import DIRECTED, GROUP
@@ -109,9 +109,9 @@ class Features:
         """Return why calls cannot be forwarded there, in words; empty: they can."""
         if not target:
             return "no extension was dialled"
-        if target in (caller.extension, *caller.aliases):
-            return "calls cannot be forwarded to oneself"
         destination = self._dialplan.find(target)
+        if isinstance(destination, ToUser) and destination.user.id == caller.id:
+            return "calls cannot be forwarded to oneself"
         if isinstance(destination, Emergency):
             return "calls are not forwarded to an emergency number"
         if isinstance(destination, ToFeature):

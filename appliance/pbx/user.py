@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -50,6 +50,8 @@ class Called:
     ring_time: float
     """Seconds that they ring where nothing else is said."""
     caller: User
+    leads_to: Callable[[str], User | None] = lambda dialled: None
+    """Return whose extension, alias or number is dialled, with the site's code or without."""
 
     def way(self, name: Way) -> str | None:
         """Return where calls are forwarded to; None: nowhere, or to somebody who is in the call.
@@ -61,8 +63,11 @@ class Called:
 
     def elsewhere(self, target: str) -> bool:
         """Tell whether somebody is not in the call yet: neither its caller nor who is called."""
-        here = {name for one in (self.user, self.caller) for name in (one.extension, *one.aliases)}
-        return target not in here
+        here = (self.user, self.caller)
+        meant = self.leads_to(target)
+        if meant is not None and meant.id in {one.id for one in here}:
+            return False
+        return target not in {name for one in here for name in (one.extension, *one.aliases)}
 
 
 def plan(called: Called) -> Plan:

@@ -119,6 +119,7 @@ def test_nothing_is_set_when_no_digit_comes() -> None:
     [
         ("4711", "not in the dial plan"),
         ("1002", "to oneself"),
+        ("811002", "to oneself"),
         ("911", "emergency"),
         ("*78", "is a code"),
     ],

@@ -129,8 +129,9 @@ def test_who_forwards_to_the_caller_is_rung() -> None:
     office.rung("1002")
 
 
-def test_a_forwarding_to_oneself_is_ignored() -> None:
-    office = Forwarders(u1002=Forwarding(always="1002"))
+@pytest.mark.parametrize("target", ["1002", "811002", "811001"])
+def test_a_forwarding_to_oneself_or_back_is_ignored(target: str) -> None:
+    office = Forwarders(u1002=Forwarding(always=target))
     office.call("1002")
     office.rung("1002")
 

@@ -35,7 +35,11 @@ def forwarding_leads_somewhere(bundle: Bundle) -> Iterator[Problem]:
 def nobody_forwards_round(bundle: Bundle) -> Iterator[Problem]:
     """Refuse users who forward every call to one another in a circle."""
     users = {user.extension: (path, user) for path, user in rows("users", bundle.users)}
-    names = {name: user.extension for _, user in users.values() for name in user.aliases}
+    names = {
+        name: user.extension
+        for _, user in users.values()
+        for name in (*user.aliases, *user.numbers)
+    }
     names |= {name: name for name in users} | {bundle.site.code + name: name for name in users}
     after = {
         extension: names[target]
