@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from appliance.bundle import Bundle
 from appliance.call.actions import Action, Relay, Send
 from appliance.call.events import (
@@ -26,13 +24,12 @@ from appliance.call.line import Lines
 from appliance.call.record import CallRecord
 from appliance.call.restored import ports_of
 from appliance.call.saved import SavedCall, unpack
+from appliance.commands import COMMANDS
 from appliance.errors import LocalError, RemoteError
-from appliance.pbx import overview
 from appliance.pbx.room import make_room
 from appliance.pbx.site import Site
 from appliance.pbx.survival import Mode, Survival, restored_state
 from appliance.pbx.switchboard import Switchboard
-from appliance.pbx.testing import AskedTest, scope_of
 from appliance.pbx.zones import Zones
 from appliance.ports import Restored
 from appliance.settings import Settings
@@ -69,8 +66,8 @@ class Core:
         self._actions: list[Action] = []
         self._restored = restored
         self._left: deque[SavedCall | CallRecord] = deque()
-        self._wall = wall
-        self._started = 0.0
+        self.wall = wall
+        self.started = 0.0
         emit = self._emit
         self.timers = TimerQueue()
         self.transactions = Transactions(self.timers, self._send, identifiers)
@@ -116,7 +113,7 @@ class Core:
 
     def start(self, now: float) -> list[Action]:
         """Begin; what the last process left is taken up with the first bundle."""
-        self._started = self.timers.now = now
+        self.started = self.timers.now = now
         return self._take()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
@@ -208,11 +205,11 @@ class Core:
             self.ways,
             team,
             self.alerts,
-            self._wall,
+            self.wall,
             self._emit,
             self._incidents,
         )
-        self.emergency = Overview(bundle, self.help, self.callbacks, board.presence, self._wall)
+        self.emergency = Overview(bundle, self.help, self.callbacks, board.presence, self.wall)
         board.apply(Site(bundle, self.survival), groups, self.help, now)
         if first:
             self._restore(now)
@@ -246,7 +243,7 @@ class Core:
 
     def _watch_zones(self, bundle: Bundle, now: float) -> None:
         survival = Survival(
-            self.timers, self._emit, bundle.monitoring, self._wall, self._mode_changed
+            self.timers, self._emit, bundle.monitoring, self.wall, self._mode_changed
         )
         zones = Zones(self.timers, self._emit, bundle.monitoring, survival.review)
         zones.apply(bundle.zones, bundle.monitoring, now)
@@ -271,139 +268,6 @@ class Core:
         """Return every relay that must exist, for a media process that came back."""
         return self.switchboard.ongoing.relays()
 
-    def _status(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        board, survival = self.switchboard, self.survival
-        state = survival.state if survival is not None else None
-        return {
-            "mode": state.mode if state else "no_bundle",
-            "since": state.since if state else self._wall(self._started),
-            "reason": state.reason if state else "waiting for the first bundle",
-            "uptime": now - self._started,
-            "zones": self._zone_list(arguments, now),
-            "transactions": len(self.transactions),
-            **overview.summary(board, now),
-        }
-
-    def _zone_list(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        watches = self.zones.watches.values() if self.zones is not None else ()
-        return [
-            {
-                "id": watch.zone.id,
-                "host": watch.zone.host,
-                "transport": watch.zone.transport,
-                "state": watch.state,
-                "since": self._wall(watch.since),
-                "reason": watch.reason,
-                "rtt": next((s.rtt for s in reversed(watch.history) if s.rtt is not None), None),
-                "last_failure": (
-                    {
-                        "at": self._wall(watch.last_failure.at),
-                        "layer": watch.last_failure.layer,
-                        "text": watch.last_failure.text,
-                    }
-                    if watch.last_failure
-                    else None
-                ),
-                "history": [{"at": self._wall(s.at), "rtt": s.rtt} for s in watch.history],
-            }
-            for watch in watches
-        ]
-
-    def _mode(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        if self.survival is None:
-            return {"mode": "no_bundle", "since": None, "reason": "waiting for the first bundle"}
-        return msgspec.to_builtins(self.survival.state)  # type: ignore[no-any-return]
-
-    def _begin_test(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        """Serve whom the arguments name, for their seconds, as in an outage."""
-        asked = msgspec.convert(arguments, AskedTest)
-        site = self.switchboard.site
-        if self.survival is None or site is None:
-            raise LocalError("there is no bundle yet, so there is nobody to test with")
-        scope = scope_of(site.bundle, site.directory, asked.who)
-        self.survival.test(asked.seconds, now, scope, asked.by)
-        return self._mode({}, now)
-
-    def _end_test(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        if self.survival is None or self.survival.mode != "testing":
-            raise LocalError("no test is running")
-        self.survival.end_test(now, str(arguments.get("by") or "an admin"))
-        return self._mode({}, now)
-
-    def _phones(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return overview.phones(self.switchboard, now)
-
-    def _phone_page(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        asked = msgspec.convert(arguments, overview.AskedPage)
-        return overview.phone_page(self.switchboard, now, **msgspec.structs.asdict(asked))
-
-    def _readiness(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return overview.readiness_of(self.switchboard, self._wall(now))
-
-    def _readiness_part(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        asked = msgspec.convert(arguments, overview.AskedPage)
-        wall = self._wall(now)
-        return overview.readiness_part(self.switchboard, wall, asked.offset, asked.limit)
-
-    def _calls(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return overview.calls(self.switchboard)
-
-    def _forwardings(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return overview.forwardings(self.switchboard)
-
-    def _reset_forwarding(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        return overview.reset_forwarding(self.switchboard, arguments.get("extension"))
-
-    def _return_parked(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        orbit = str(arguments.get("orbit"))
-        if not self.switchboard.parking.give_back(orbit, now):
-            raise LocalError(f"no call is parked at {orbit[:40]!r}; `holdfast calls` lists them")
-        return {"orbit": orbit}
-
-    def _trunk(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        return self.trunk.overview(now)
-
-    def _drain_sbc(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        return self.trunk.drain(str(arguments.get("sbc")), True, now)
-
-    def _resume_sbc(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        return self.trunk.drain(str(arguments.get("sbc")), False, now)
-
-    def _release_caller(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        return self.trunk.release(str(arguments.get("extension")), now)
-
-    def _peers(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return self.trunk.sites(now)
-
-    def _drain_peer(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return self.trunk.drain_site(str(arguments.get("site")), True, now)
-
-    def _resume_peer(self, arguments: dict[str, Any], now: float) -> list[dict[str, Any]]:
-        return self.trunk.drain_site(str(arguments.get("site")), False, now)
-
-    def _emergency(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        return self._of_emergencies().state(now)
-
-    def _emergency_trial(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        extension, number, address = (
-            str(arguments.get(name, "")) for name in ("extension", "number", "address")
-        )
-        return self._of_emergencies().trial(extension, number, address, now)
-
-    def _emergency_alerts(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        site = self.switchboard.site
-        webhook = site.bundle.emergency.webhook if site is not None else ""
-        return {"webhook": webhook, "alerts": self.alerts.waiting(now)}
-
-    def _emergency_told(self, arguments: dict[str, Any], now: float) -> dict[str, Any]:
-        self.alerts.posted(msgspec.convert(arguments.get("keys"), list[str]))
-        return {}
-
-    def _of_emergencies(self) -> Overview:
-        if self.emergency is None:
-            raise LocalError("there is no bundle yet, so nobody knows what calls for help do")
-        return self.emergency
-
     # -- what goes out ------------------------------------------------------------------------
 
     def _emit(self, action: Action) -> None:
@@ -415,32 +279,3 @@ class Core:
     def _take(self) -> list[Action]:
         actions, self._actions = self._actions, []
         return actions
-
-
-COMMANDS: dict[str, Callable[[Core, dict[str, Any], float], Any]] = {
-    "status": Core._status,
-    "zones": Core._zone_list,
-    "mode": Core._mode,
-    "test.begin": Core._begin_test,
-    "test.end": Core._end_test,
-    "phones": Core._phones,
-    "phones.page": Core._phone_page,
-    "calls": Core._calls,
-    "readiness": Core._readiness,
-    "readiness.part": Core._readiness_part,
-    "forwardings": Core._forwardings,
-    "forwardings.reset": Core._reset_forwarding,
-    "park.return": Core._return_parked,
-    "trunk": Core._trunk,
-    "trunk.drain": Core._drain_sbc,
-    "trunk.resume": Core._resume_sbc,
-    "trunk.release": Core._release_caller,
-    "peers": Core._peers,
-    "peers.drain": Core._drain_peer,
-    "peers.resume": Core._resume_peer,
-    "emergency": Core._emergency,
-    "emergency.trial": Core._emergency_trial,
-    "emergency.alerts": Core._emergency_alerts,
-    "emergency.told": Core._emergency_told,
-}
-"""What the admin process may ask; records and bundle files are the store's and runtime's."""

@@ -407,7 +407,7 @@ COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
     "notices": Runtime._notices,
     "qos": Runtime._qos,
 }
-"""What is answered here; all other commands are the core's (`core.COMMANDS`)."""
+"""What is answered here; all other commands are the core's (`commands.COMMANDS`)."""
 
 
 def read_bundle(path: str) -> Bundle:

@@ -72,7 +72,7 @@ def test_nobody_hears_of_a_restart_once_all_is_acknowledged() -> None:
     bench.restart()
     bench.advance(60)
     assert (alice.take(), bob.take()) == ([], [])
-    assert bench.core._calls({}, bench.now)[0]["state"] == "answered"
+    assert bench.core.command("calls", {}, bench.now)[0][0]["state"] == "answered"
 
 
 def test_an_answer_whose_ack_is_not_known_of_is_repeated() -> None:
