@@ -6,17 +6,18 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import calls, generator, media, registrations
+from benchmarks import calls, dashboard, generator, media, registrations
 from benchmarks.isolation import enter_own_network
 from benchmarks.report import Row, cells, save, table
 
 TRANSPORTS = ["udp", "tcp", "tls"]
+KINDS = "registrations, calls, media; those if none is named; dashboard: with people who look on"
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("what", nargs="*", help="registrations, calls, media; all if none is named")
+    parser.add_argument("what", nargs="*", help=KINDS)
     parser.add_argument("--phones", type=int, default=10_000)
     parser.add_argument("--calls", type=int, default=5_000)
     parser.add_argument("--transports", default=",".join(TRANSPORTS), help="udp,tcp,tls,tls12")
@@ -59,6 +60,9 @@ def main() -> None:
     if not asked.what or "media" in asked.what:
         print("\nCalls of G.711 relayed, each two streams of 50 packets a second; one core")
         done += media.run(folder, asked.seconds, asked.only)
+    if "dashboard" in asked.what:
+        print("\nPhones register over UDP while people look at the dashboard; server on one core")
+        dashboard.compare(folder, asked.phones, viewers=20, rounds=5, window=200)
     save(folder / "figures.json", done)
     print(f"\nall figures: {folder / 'figures.json'}")
 

@@ -61,6 +61,8 @@ FAMILIES = {
     "cloud": Family("appliance.cli.cloud", "run the reference cloud, for trials and tests"),
     "console": Family("appliance.cli.console", "show the appliance's console menu"),
     "machine": Family("appliance.cli.machine", "set up the appliance's network"),
+    "completion": Family("appliance.cli.completion", "print what a shell completes commands with"),
+    "manual": Family("appliance.cli.manual", "print the man page"),
     "demo": Family("appliance.cli.demo", "watch a site lose its cloud and keep its calls"),
 }
 """In the order of the help page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -14,12 +15,14 @@ from appliance.marking import MANAGEMENT
 from appliance.supervision import given_sockets
 from appliance.web.api import BODY_LIMIT
 from appliance.web.gate import API, Gate
+from appliance.web.hurry import HANDSHAKE_TIMEOUT, Hurry
 from appliance.web.problems import Told, no_pages, tell_problems
 
 KEEPALIVE = 30.0
 """Seconds an idle connection is kept."""
 BACKLOG = 128
 """Connections the kernel holds for us; people and their scripts are few."""
+HURRY = web.AppKey("hurry", Hurry)
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -44,7 +47,10 @@ def make_application(
     `for_people` writes errors for who does not ask the API.
     """
     middlewares = [tell_problems(for_people, API), *gate.middlewares()]
+    hurry = Hurry()
+    middlewares.insert(0, hurry.middleware())
     application = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
+    application[HURRY] = hurry
     application.add_routes(routes)
     application.on_response_prepare.append(_add_headers)
     return application
@@ -68,15 +74,33 @@ async def serving(
         shutdown_timeout=2.0,
     )
     await runner.setup()
+    servers: list[asyncio.Server] = []
     try:
         try:
-            for listener in _marked(given_sockets()) or _listen(address, port):
-                await web.SockSite(runner, listener, ssl_context=tls).start()
+            listeners = _marked(given_sockets()) or _listen(address, port)
+            servers += [await _serve(runner, application[HURRY], one, tls) for one in listeners]
         except OSError as error:
             raise Unavailable(f"{address} port {port}: {error.strerror}") from error
-        yield runner.addresses[0][1]
+        yield servers[0].sockets[0].getsockname()[1]
     finally:
+        for server in servers:
+            server.close()
         await runner.cleanup()
+
+
+async def _serve(
+    runner: web.AppRunner, hurry: Hurry, listener: socket.socket, tls: ssl.SSLContext
+) -> asyncio.Server:
+    server = runner.server
+    if server is None:
+        raise AssertionError("a runner that is set up has a server")
+    return await asyncio.get_running_loop().create_server(
+        lambda: hurry.begin(server),
+        sock=listener,
+        ssl=tls,
+        ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+        backlog=BACKLOG,
+    )
 
 
 def _marked(listeners: list[socket.socket]) -> list[socket.socket]:

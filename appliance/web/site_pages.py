@@ -19,7 +19,7 @@ from appliance.rehearsal import group_rows, words
 from appliance.web.api import BundleDoor, phones_asked
 from appliance.web.diary import Diary
 from appliance.web.gate import Gate, form_of
-from appliance.web.live import Live
+from appliance.web.live import Live, View
 from appliance.web.page import Pages, Verdict
 from appliance.web.picture import groups_drawn, modes_drawn, ribbon_drawn
 from appliance.web.sessions import COOKIE
@@ -71,6 +71,9 @@ class SitePages:
     def __init__(self, pages: Pages, desk: Desk) -> None:
         self._pages = pages
         self._desk = desk
+        self._changes: list[dict[str, Any]] = []
+        self._history_of: object = None
+        """Mode, and since when, to which `_changes` lead."""
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route, for the application."""
@@ -89,7 +92,7 @@ class SitePages:
         """Tell in one look whether the site would survive now."""
         desk = self._desk
         view = await desk.live.view()
-        history = await self._history(20) if view.status else []
+        history = (await self._history(view))[:20]
         zones = view.status["zones"] if view.status else []
         ribbons = {zone["id"]: ribbon_drawn(desk.diary.ribbon(zone["id"])) for zone in zones}
         return self._pages.render(
@@ -108,7 +111,7 @@ class SitePages:
         desk = self._desk
         view = await desk.live.view()
         mode = await desk.ask("mode") if view.status else None
-        history = await self._history(HISTORY_SHOWN) if view.status else []
+        history = await self._history(view)
         evidence = await self._evidence() if view.status else []
         zones = view.status["zones"] if view.status else []
         return self._pages.render(
@@ -211,13 +214,21 @@ class SitePages:
             request, "directory", search=search, found=found, failure=failure, shown=FOUND_SHOWN
         )
 
-    async def _history(self, limit: int) -> list[dict[str, Any]]:
-        """Return the latest changes of mode; nothing while the store does not answer."""
-        try:
-            found: list[dict[str, Any]] = await self._desk.ask("mode.history", limit=limit)
-        except (Unavailable, LocalError, TimeoutError):
+    async def _history(self, view: View) -> list[dict[str, Any]]:
+        """Return the latest changes of mode; nothing while the store does not answer.
+
+        They are asked for once in each mode: twenty people who look on ask core for nothing.
+        """
+        if view.status is None:
             return []
-        return found
+        mode = view.status["mode"], view.status["since"]
+        if self._history_of != mode:
+            try:
+                self._changes = await self._desk.ask("mode.history", limit=HISTORY_SHOWN)
+            except (Unavailable, LocalError, TimeoutError):
+                return []
+            self._history_of = mode
+        return self._changes
 
     async def _evidence(self) -> list[dict[str, Any]]:
         """Return what was found of failing zones; nothing while the store does not answer."""

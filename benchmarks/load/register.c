@@ -39,10 +39,12 @@ static void report(struct phone *phones, int count, double began)
     }
     qsort(took, (size_t)good, sizeof *took, ascending);
     printf("{\"registered\": %d, \"left_out\": %d, \"seconds\": %.4f, \"p50\": %.6f, "
-           "\"p99\": %.6f, \"max\": %.6f, \"retransmissions\": %ld, \"told_to_wait\": %ld, "
+           "\"p95\": %.6f, \"p99\": %.6f, \"max\": %.6f, "
+           "\"retransmissions\": %ld, \"told_to_wait\": %ld, "
            "\"broken\": %ld, \"refused\": %ld, \"client_cpu\": %.4f}\n",
            good, count - good, last - began, good ? took[good / 2] : 0,
-           good ? took[(int)(good * 0.99)] : 0, good ? took[good - 1] : 0, tally.retransmissions,
+           good ? took[(int)(good * 0.95)] : 0, good ? took[(int)(good * 0.99)] : 0,
+           good ? took[good - 1] : 0, tally.retransmissions,
            tally.told_to_wait, tally.broken, tally.refused, cpu());
     fflush(stdout);
     free(took);
