@@ -36,6 +36,9 @@ RING_TIME = 120.0
 """Seconds somebody outside is rung; carriers give up before that."""
 ASK_BACK = 1.0
 """Seconds after which somebody who is down and asks us is asked in turn: it is back, maybe."""
+PROGRESS = 25.0
+"""Seconds after which an SBC that took a call and says nothing more is left for the next one; calls
+to mobiles abroad take up to 20 until they ring."""
 NEXT = frozenset({408, 500, 502, 503, 504})
 """Answers of an SBC after which the next is asked; where somebody was rung only after 503."""
 PASSED = frozenset({403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606})
@@ -261,11 +264,15 @@ class Trunk:
         A plan's `yield from`; it returns only where nobody has answered the call.
         """
         outcome = Outcome("unavailable", 503, now)
-        for group in groups:
-            asked = 0
-            for gateway in self.gateways.choose(group.id, outcome.at):
+        left = list(groups)
+        while left:
+            group = left.pop(0)
+            asked, chosen = 0, self.gateways.choose(group.id, outcome.at)
+            for gateway in chosen:
                 asked += 1
-                outcome = yield self._ring(group, gateway, number, dress, payer)
+                ring = self._ring(group, gateway, number, dress, payer)
+                is_last = not left and asked == len(chosen)
+                outcome = yield ring if is_last else replace(ring, progress=PROGRESS)
                 status, retry_after = outcome.status, outcome.retry_after
                 self.gateways.tried(gateway, status, retry_after, outcome.at)
                 if outcome.word == "no_answer" or status not in NEXT or _rang_out(outcome):

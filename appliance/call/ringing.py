@@ -56,7 +56,7 @@ class Ringing:
         self._step = step
         self._best = 480
         self._timer: Timer | None = None
-        self._hurry: Timer | None = None
+        self._hurry: list[Timer] = []
         self.branches: list[Branch] = []
 
     def start(self, now: float) -> None:
@@ -66,8 +66,12 @@ class Ringing:
         text = f"ring {', '.join(rung)}: {len(step.targets)} phones, {step.timeout:g} s"
         call.draft.step(text, to=rung)
         self._timer = call.context.timers.arm(now + step.timeout, self._nobody_answered)
-        if step.patience:
-            self._hurry = call.context.timers.arm(now + step.patience, self._nobody_there)
+        for seconds, ask in (
+            (step.patience, self._nobody_there),
+            (step.progress, self._nobody_rings),
+        ):
+            if seconds:
+                self._hurry.append(call.context.timers.arm(now + seconds, ask))
         invitation = Invitation(
             call_id=call.context.identifiers.token(),
             caller=call.party.shown,
@@ -98,10 +102,10 @@ class Ringing:
 
     def stop(self, now: float, reason: str = "", but: Branch | None = None) -> None:
         """Cancel every phone that still rings, but one."""
-        for timer in (self._timer, self._hurry):
+        for timer in (self._timer, *self._hurry):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._hurry = None
+        self._timer, self._hurry = None, []
         for branch in self.branches:
             if branch is not but:
                 branch.cancel(now, reason)
@@ -151,10 +155,16 @@ class Ringing:
         self._call.resume(Outcome("no_answer", 480, now, moved_to=self._moved_to), now)
 
     def _nobody_there(self, now: float) -> None:
-        self._hurry = None
         if not any(branch.heard_of for branch in self.branches):
-            self.stop(now)
-            self._call.resume(Outcome("unavailable", 408, now), now)
+            self._give_up(now)
+
+    def _nobody_rings(self, now: float) -> None:
+        if not any(branch.rang for branch in self.branches):
+            self._give_up(now)
+
+    def _give_up(self, now: float) -> None:
+        self.stop(now)
+        self._call.resume(Outcome("unavailable", 408, now), now)
 
 
 def _shown(invitation: Invitation, target: Target) -> Invitation:

@@ -72,6 +72,8 @@ class Ring(msgspec.Struct, frozen=True):
     """Every forwarding before, the first one first; `path.follow` writes it."""
     patience: float = 0.0
     """Seconds in which somebody has to say anything, be it 100; 0: as long as SIP waits."""
+    progress: float = 0.0
+    """Seconds in which somebody has to say more than 100; 0: no such limit."""
 
 
 class Play(msgspec.Struct, frozen=True):

@@ -24,6 +24,8 @@ RING_TIME = 180.0
 """Seconds until the next way is tried where nobody answers: emergency services may have a queue."""
 PATIENCE = 1.5
 """Seconds in which an SBC has to say anything: two ways are tried within the 3 s of the promise."""
+PROGRESS = 10.0
+"""Seconds in which an SBC that took the call has to say more, as long as there is another way."""
 BACK_RING_TIME = 30.0
 """Seconds that the caller's phones ring for a call-back."""
 TEAM_RING_TIME = 60.0
@@ -213,7 +215,8 @@ class Help:
         for way in ways:
             if way.full:
                 yield from self._make_room(way, now)
-            outcome = yield Ring((way.target,), RING_TIME, patience=PATIENCE)
+            progress = PROGRESS if way is not ways[-1] else 0.0
+            outcome = yield Ring((way.target,), RING_TIME, patience=PATIENCE, progress=progress)
             now = outcome.at
             if outcome.word != "no_answer" and outcome.status in FULL:
                 refused.append(way)

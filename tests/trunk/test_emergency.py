@@ -146,6 +146,19 @@ def test_an_sbc_that_is_silent_costs_a_second_and_a_half() -> None:
     assert site.sbcs[1].expect("INVITE")
 
 
+def test_an_sbc_that_takes_the_call_and_says_nothing_more_costs_ten_seconds() -> None:
+    site = Trunked(bundle(udp(1), udp(2, priority=2)))
+    dial(site.alice)
+    site.sbcs[0].answer(site.sbcs[0].expect("INVITE"), 100)
+    site.bench.advance(9.9)
+    assert not site.sbcs[1].requests()
+    site.bench.advance(0.2)
+    last = site.sbcs[1].expect("INVITE")
+    site.sbcs[1].answer(last, 100)
+    site.bench.advance(60)
+    assert not site.sbcs[1].requests(), "the last way keeps the call"
+
+
 def test_what_is_drained_or_down_is_tried_last_and_tried_all_the_same() -> None:
     site = Trunked(bundle(udp(1), udp(2, priority=2)))
     site.sbcs[0].options = 0

@@ -123,6 +123,30 @@ def test_a_call_that_rings_goes_on_when_its_sbc_is_found_to_be_down() -> None:
     assert site.rows()[0]["calls"] == 0
 
 
+def test_an_sbc_that_takes_a_call_and_says_nothing_more_is_left_for_the_next() -> None:
+    site = two()
+    invite = site.alice.invite("95125550199")
+    site.sbcs[0].answer(site.sbcs[0].expect("INVITE"), 100)
+    site.bench.advance(24.9)
+    assert not site.sbcs[1].requests()
+    site.bench.advance(0.2)
+    assert "CANCEL" in [one.method for one in site.sbcs[0].requests()]
+    second = site.sbcs[1].expect("INVITE")
+    site.sbcs[1].answer(second, 100)
+    site.bench.advance(60)
+    answered(site.alice, invite, site.sbcs[1], second)
+
+
+def test_an_sbc_that_lets_it_ring_has_all_the_time() -> None:
+    site = two()
+    invite = site.alice.invite("95125550199")
+    call = site.sbcs[0].expect("INVITE")
+    site.sbcs[0].answer(call, 180)
+    site.bench.advance(100)
+    assert not site.sbcs[1].requests()
+    answered(site.alice, invite, site.sbcs[0], call)
+
+
 def test_those_who_talk_are_left_alone_when_their_sbc_is_down() -> None:
     site = two()
     invite = site.alice.invite("95125550199")
