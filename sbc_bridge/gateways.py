@@ -190,7 +190,7 @@ class Gateways:
             why = gateway.trouble or ("no answer" if status == 408 else "no connection")
             self._missed(gateway, why, now)
         elif status in (408, 503):
-            self._missed(gateway, f"answered {status}", now)
+            self._missed(gateway, f"answered {status}", now, is_silent=False)
         elif gateway.place in self._places:
             group = self._places[gateway.place].group
             self.heard(group, response, now)
@@ -198,13 +198,14 @@ class Gateways:
                 self._tell(gateway)
             self._later(gateway, now + group.interval)
 
-    def _missed(self, gateway: Gateway, why: str, now: float) -> None:
+    def _missed(self, gateway: Gateway, why: str, now: float, is_silent: bool = True) -> None:
         if gateway.place not in self._places:
             return
         group = self._places[gateway.place].group
         if gateway.missed(group.misses, why, now):
             self._tell(gateway)
-            self._give_up(gateway, now)
+            if is_silent:
+                self._give_up(gateway, now)
         pause = group.interval if gateway.state == "down" else min(TIMEOUT, group.interval)
         self._later(gateway, max(now, gateway.asked_at + pause))
 

@@ -123,6 +123,18 @@ def test_a_call_that_rings_goes_on_when_its_sbc_is_found_to_be_down() -> None:
     assert site.rows()[0]["calls"] == 0
 
 
+def test_an_sbc_that_refuses_what_is_new_keeps_what_rings() -> None:
+    site = two()
+    invite = site.alice.invite("95125550199")
+    call = site.sbcs[0].expect("INVITE")
+    site.sbcs[0].answer(call, 180)
+    site.sbcs[0].options = 503
+    site.bench.advance(40)
+    assert site.states()[0] == "down"
+    assert not site.sbcs[0].requests() + site.sbcs[1].requests()
+    answered(site.alice, invite, site.sbcs[0], call)
+
+
 def test_an_sbc_that_takes_a_call_and_says_nothing_more_is_left_for_the_next() -> None:
     site = two()
     invite = site.alice.invite("95125550199")
