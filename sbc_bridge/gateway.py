@@ -129,3 +129,19 @@ class Gateway:
             return False
         self.state, self.since = after, now
         return True
+
+
+def came_from(ours: Flow, flow: Flow) -> bool:
+    """Tell whether a request came from an SBC without TLS: over UDP its port has to agree too."""
+    if ours.transport != flow.transport:
+        return False
+    return ours.remote == flow.remote or (flow.reliable and ours.remote[0] == flow.remote[0])
+
+
+def same_way(ours: Flow, flow: Flow) -> bool:
+    """Tell whether a connection leads to an SBC."""
+    return (ours.transport, ours.remote, ours.identity) == (
+        flow.transport,
+        flow.remote,
+        flow.identity,
+    )

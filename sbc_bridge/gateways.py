@@ -17,7 +17,8 @@ from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
 from appliance.sip.message import Response
 from appliance.sip.timers import Timer, TimerQueue
-from sbc_bridge.gateway import Gateway
+from sbc_bridge.gateway import Gateway, came_from, same_way
+from sbc_bridge.peers import PREFIX
 
 TIMEOUT = 4.0
 """Seconds an SBC has for its answer to OPTIONS."""
@@ -221,14 +222,16 @@ class Gateways:
             self._emit(Notice(severity, "trunk.sbc", text))
 
     def _give_up(self, gateway: Gateway, now: float) -> None:
-        """Let calls that still ring through an SBC which is down now go on to the next."""
-        for leg in self._lines.on(gateway.line.name) if gateway.state == "down" else ():
-            leg.cut_off(now)
+        """Let calls that ring at an SBC which is down now go on to the next, if one is well."""
+        others = (one for one in self.all() if not one.place.startswith(PREFIX))
+        if gateway.state == "down" and any(one.usable(now) for one in others):
+            for leg in self._lines.on(gateway.line.name):
+                leg.cut_off(now)
 
     def lost(self, flow: Flow, reason: str) -> None:
         """Keep in mind why a connection ended."""
         for gateway in self.all():
-            if _same_way(gateway.flow, flow):
+            if same_way(gateway.flow, flow):
                 gateway.trouble = reason or "the connection was lost"
 
     def tried(self, gateway: Gateway, status: int, retry_after: int, now: float) -> None:
@@ -313,14 +316,14 @@ class Gateways:
             near = [one for one in gateways if one.flow.remote[0] == flow.remote[0]]
             gateway = next(iter(near or gateways), None)
         else:
-            gateway = next((one for one in self.all() if _came_from(one.flow, flow)), None)
+            gateway = next((one for one in self.all() if came_from(one.flow, flow)), None)
         if gateway is None:
             return None
         return self._places[gateway.place].group, gateway
 
     def anew(self, flow: Flow) -> Flow | None:
         """Return how to reach the SBC of a flow whose connection has ended."""
-        return next((one.flow for one in self.all() if _same_way(one.flow, flow)), None)
+        return next((one.flow for one in self.all() if same_way(one.flow, flow)), None)
 
     # -- what admins see ----------------------------------------------------------------------
 
@@ -382,18 +385,3 @@ def _in_turn(equals: list[Gateway]) -> list[Gateway]:
     ordered = sorted(equals, key=lambda gateway: -gateway.turn)
     ordered[0].turn -= total
     return ordered
-
-
-def _came_from(ours: Flow, flow: Flow) -> bool:
-    """Tell whether a request came from an SBC without TLS: over UDP its port has to agree too."""
-    if ours.transport != flow.transport:
-        return False
-    return ours.remote == flow.remote or (flow.reliable and ours.remote[0] == flow.remote[0])
-
-
-def _same_way(ours: Flow, flow: Flow) -> bool:
-    return (ours.transport, ours.remote, ours.identity) == (
-        flow.transport,
-        flow.remote,
-        flow.identity,
-    )

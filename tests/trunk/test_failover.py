@@ -123,6 +123,18 @@ def test_a_call_that_rings_goes_on_when_its_sbc_is_found_to_be_down() -> None:
     assert site.rows()[0]["calls"] == 0
 
 
+def test_what_rings_at_the_only_sbc_is_left_to_it() -> None:
+    site = Trunked()
+    invite = site.alice.invite("95125550199")
+    call = site.sbc.expect("INVITE")
+    site.sbc.answer(call, 180)
+    site.sbc.options = 0
+    site.bench.advance(60)
+    assert site.states() == ["down"]
+    assert not site.sbc.requests()
+    answered(site.alice, invite, site.sbc, call)
+
+
 def test_an_sbc_that_refuses_what_is_new_keeps_what_rings() -> None:
     site = two()
     invite = site.alice.invite("95125550199")
