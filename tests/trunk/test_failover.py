@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 import pytest
 from msgspec.structs import replace
 
 from appliance.bundle import CallLimits, Sbc
 from appliance.call.events import GatewayLocated
+from appliance.sdp.session import Session
 from appliance.sip.message import Request, Response
 from sbc_bridge.gateway import TRANSITIONS, USABLE
 from tests.phones import HOLDFAST, sdp
@@ -121,6 +124,32 @@ def test_a_call_that_rings_goes_on_when_its_sbc_is_found_to_be_down() -> None:
     site.sbcs[0].expect("CANCEL")
     answered(site.alice, invite, site.sbcs[1], site.sbcs[1].expect("INVITE"))
     assert site.rows()[0]["calls"] == 0
+
+
+def test_early_media_of_an_sbc_that_died_leaves_no_key_behind() -> None:
+    site = Trunked(trunk_bundle(udp(1, priority=1), udp(2, priority=2), srtp="required"))
+    invite = site.alice.invite("95125550199")
+    first = site.sbcs[0].expect("INVITE")
+    site.sbcs[0].answer(first, 183, body=secured(first, site.sbcs[0].host, "A"))
+    (before,) = site.bench.relays.values()
+    site.sbcs[0].answer(first, 503)
+    second = site.sbcs[1].expect("INVITE")
+    site.sbcs[1].answer(second, 200, body=secured(second, site.sbcs[1].host, "B"))
+    (after,) = site.bench.relays.values()
+    assert before.b is not None and after.b is not None
+    assert before.b.receives is not None and after.b.receives is not None
+    assert after.b.receives.key_salt == b64decode("B" * 40)
+    assert before.b.sends != after.b.sends, "one key of ours for two carriers"
+    assert after.b.remote == (site.sbcs[1].host, 10000)
+    assert invite.method == "INVITE"
+
+
+def secured(invite: Request, host: str, letter: str) -> bytes:
+    """Write an SBC's answer with a key that is one letter forty times."""
+    suite = "AES_CM_128_HMAC_SHA1_80"
+    offer = Session.parse(invite.body).media[0]
+    tag = next(line.split()[0] for line in offer.crypto if suite in line)
+    return sdp(host, protocol="RTP/SAVP", crypto=f"{tag} {suite} inline:{letter * 40}")
 
 
 def test_what_rings_at_the_only_sbc_is_left_to_it() -> None:
