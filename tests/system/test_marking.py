@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.bundle.seal import opened
 from tests.system.baresip import Baresip
 from tests.system.capture import Capture
 from tests.system.media import RTCP, Media, Phone, relay_between, rtp
@@ -59,7 +60,7 @@ def ask_api(site: System, address: str) -> None:
 
 
 def apply_other_marks(site: System) -> None:
-    bundle = json.loads((site.data / "bundle.json").read_text())
+    bundle = json.loads(opened((site.data / "bundle.json").read_bytes())[1])
     file = site.folder / "other.json"
     file.write_text(json.dumps(bundle | {"version": bundle["version"] + 1, "dscp": OTHER}))
     assert site.holdfast("bundle", "apply", str(file))["applied"]
