@@ -77,6 +77,8 @@ def test_every_class_is_marked_and_follows_the_bundle(
     site = System(tmp_path, 2, policies={"dscp_strategy": strategy, **MD5}, settings=settings)
     try:
         at_cloud = Capture(site.network.cloud, tmp_path / "cloud.pcap")
+        # Started anew it asks for a bundle at once; otherwise a question waits for half a minute.
+        site.kill("admin")
         at_cloud.end_after(OPTIONS, PULLS)
         assert at_cloud.marks(OPTIONS) == {"24"}
         assert at_cloud.marks(PULLS) == {management}
