@@ -60,6 +60,9 @@ class Zone(Part, frozen=True, kw_only=True):
     transport: Literal["TLS", "TCP", "UDP"] = "TLS"
     ca: Text = ""
     """PEM of the CA that signed the zone's certificate; empty: the system's."""
+    echo_port: Port | None = None
+    """UDP port of `host` that sends RTP back, for checks of audio and of DSCP marks (the last octet
+    becomes the traffic class the packet came with); None: there is none."""
 
 
 class Monitoring(Part, frozen=True, kw_only=True):

@@ -175,29 +175,32 @@ class _Stages:
             self.layer, self.connected = "tls", monotonic()
 
 
-class _Listener:
+class Listening:
     """Takes the answer to OPTIONS."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
     def heard(self, data: bytes) -> None:
+        """Keep the first final answer."""
         with suppress(BadMessage, RemoteError):
             message = parse(data)
             if isinstance(message, Response) and message.status >= 200 and not self.answer.done():
                 self.answer.set_result(message)
 
     def lost(self, channel: Channel, failure: Failed) -> None:
+        """Give up: the connection has ended."""
         self.troubled(failure)
 
     def troubled(self, failure: Failed) -> None:
+        """Give up: ICMP says that there will be no answer."""
         if not self.answer.done():
             self.answer.set_exception(failure)
 
 
 async def _reach(zone: Zone, addresses: list[Address]) -> list[Step]:
     """Connect and ask; return a step for each layer that was reached."""
-    stages, listener = _Stages(), _Listener()
+    stages, listener = _Stages(), Listening()
     try:
         async with asyncio.timeout(CONNECTING):
             channel = await _connect(zone, addresses, stages, listener)
@@ -218,7 +221,7 @@ async def _reach(zone: Zone, addresses: list[Address]) -> list[Step]:
 
 
 async def _connect(
-    zone: Zone, addresses: list[Address], stages: _Stages, listener: _Listener
+    zone: Zone, addresses: list[Address], stages: _Stages, listener: Listening
 ) -> Channel:
     if zone.transport == "UDP":
         return await open_datagrams(addresses, listener)
@@ -273,7 +276,7 @@ def _tcp(stages: _Stages) -> Step:
     return Step(layer="tcp", verdict="ok", text=f"{stages.place} connects", seconds=spent)
 
 
-async def _ask(zone: Zone, channel: Channel, listener: _Listener) -> Step:
+async def _ask(zone: Zone, channel: Channel, listener: Listening) -> Step:
     """Ask OPTIONS once, and judge the answer as the mode does."""
     identifiers, begun = RandomIdentifiers(), monotonic()
     branch = MAGIC_COOKIE + identifiers.token()

@@ -24,7 +24,7 @@ from appliance.diagnostics.examiner import AT_ONCE, KEPT, Examiner, perform
 from appliance.errors import LocalError, Unavailable
 from appliance.settings import Settings
 
-OUTWARD = ("gateway", "names", "dhcp", "doubled")
+OUTWARD = ("gateway", "names", "dhcp", "doubled", "double-nat")
 """Checks that would ask this machine's own network, which is nobody's to test with."""
 
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from appliance.bundle import Bundle, Site, Zone
+from appliance.cloud.reference.echo import Echo
 from appliance.diagnostics.check import Check, Result, Surroundings
-from appliance.diagnostics.checks import cables, dhcp, doubled, gateway
+from appliance.diagnostics.checks import (
+    audio,
+    cables,
+    dhcp,
+    double_nat,
+    doubled,
+    gateway,
+    marked,
+    path_mtu,
+)
 from appliance.diagnostics.examiner import perform
 from appliance.errors import Unavailable
 from appliance.settings import Settings
-from tests.system.network import APPLIANCE, ROUTER, Network
+from tests.system.network import APPLIANCE, CLOUD, ROUTER, Network
 from tests.system.waiting import until
 
 
@@ -25,15 +37,51 @@ def network() -> Iterator[Network]:
     made.close()
 
 
-def look(network: Network, folder: Path, check: Check) -> Result:
+async def ask(name: str, **arguments: Any) -> Any:
+    raise Unavailable("there is no core here")
+
+
+def look(network: Network, folder: Path, check: Check, bundle: Bundle | None = None) -> Result:
     """Run one check as the appliance would."""
-
-    async def ask(name: str, **arguments: Any) -> Any:
-        raise Unavailable("there is no core here")
-
-    around = Surroundings(Settings(data=folder, run=folder), None, ask)
+    around = Surroundings(Settings(data=folder, run=folder), bundle, ask)
     with network.appliance.inside():
         return asyncio.run(perform(check, around))
+
+
+def site_of(zone: Zone) -> Bundle:
+    site = Site(id="hq", name="HQ", code="71", domain="a.example", realm="a.example")
+    return Bundle(version=1, site=site, zones=(zone,))
+
+
+def look_with_echo(network: Network, folder: Path, *checks: Check) -> list[Result]:
+    """Run checks while the cloud sends audio back."""
+
+    async def script() -> list[Result]:
+        echo = Echo(CLOUD)
+        with network.cloud.inside():
+            echo.start()
+        zone = Zone(id="a", host=CLOUD, port=5091, echo_port=echo.port)
+        around = Surroundings(Settings(data=folder, run=folder), site_of(zone), ask)
+        try:
+            with network.appliance.inside():
+                return [await perform(check, around) for check in checks]
+        finally:
+            echo.stop()
+
+    return asyncio.run(script())
+
+
+@contextmanager
+def spoilt(network: Network, rule: str) -> Iterator[None]:
+    """Have the router treat what leaves for the cloud badly."""
+    hook = "type filter hook forward priority 0; policy accept;"
+    rule = f'oifname "wan" meta l4proto udp {rule}'
+    table = f"table ip spoilt {{\n chain f {{\n {hook}\n {rule}\n }}\n}}\n"
+    network.router.run("nft", "-f", "-", text=table)
+    try:
+        yield
+    finally:
+        network.router.run("nft", "delete", "table", "ip", "spoilt")
 
 
 def test_an_address_of_ours_that_a_phone_has_too_is_found(network: Network, tmp_path: Path) -> None:
@@ -86,3 +134,31 @@ def test_gateway_and_cable_are_seen_through_the_kernel(network: Network, tmp_pat
         )
     finally:
         network.router.run("ip", "link", "set", "port0", "up")
+
+
+def test_audio_and_its_marks_are_followed_to_the_cloud_and_back(
+    network: Network, tmp_path: Path
+) -> None:
+    heard, kept = look_with_echo(network, tmp_path, audio.CHECK, marked.CHECK)
+    assert heard.verdict == "ok" and "0.0 % lost" in heard.evidence[0]
+    assert (kept.verdict, kept.text) == ("ok", "marks are kept there and back")
+    with spoilt(network, "ip dscp set cs0"):
+        [lost] = look_with_echo(network, tmp_path, marked.CHECK)
+    assert lost.verdict == "warn" and "audio (DSCP 46): it arrives there as 0" in lost.text
+    with spoilt(network, "numgen inc mod 3 0 drop"):
+        [bad] = look_with_echo(network, tmp_path, audio.CHECK)
+    assert bad.verdict in ("warn", "fail") and "33." in bad.text
+
+
+def test_a_narrow_way_and_its_first_router_are_found(network: Network, tmp_path: Path) -> None:
+    there = site_of(Zone(id="a", host=CLOUD, port=5091))
+    wide = look(network, tmp_path, path_mtu.CHECK, there)
+    assert (wide.verdict, wide.evidence[0]) == ("ok", f"zone a: 1500 octets go whole to {CLOUD}")
+    network.router.run("ip", "link", "set", "wan", "mtu", "1320")
+    try:
+        narrow = look(network, tmp_path, path_mtu.CHECK, there)
+    finally:
+        network.router.run("ip", "link", "set", "wan", "mtu", "1500")
+    assert narrow.verdict == "warn" and f"1320 octets go whole to {CLOUD}" in narrow.text
+    nat = look(network, tmp_path, double_nat.CHECK)
+    assert nat.verdict == "ok" and f"{APPLIANCE} → {ROUTER}" in nat.evidence[0]

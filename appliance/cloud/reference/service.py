@@ -16,6 +16,7 @@ from appliance.bundle import Zone as ZoneEntry
 from appliance.cloud.reference.api import Api
 from appliance.cloud.reference.authority import Authority
 from appliance.cloud.reference.control import Access
+from appliance.cloud.reference.echo import Echo
 from appliance.cloud.reference.ledger import Ledger
 from appliance.cloud.reference.site import SiteFile
 from appliance.cloud.reference.zone import Zone
@@ -70,6 +71,7 @@ class ReferenceCloud:
         self.authority = Authority(settings.data)
         self.zones: dict[str, Zone] = {}
         self._key = read_key(_kept(settings.data / "bundle.key", lambda: new_key()[0]))
+        self.echo = Echo(settings.listen)
         self.site = SiteFile(settings.site, self._relocate, self._key)
         self.ledger = Ledger(settings.data / "records.db")
         self._runner: web.AppRunner | None = None
@@ -81,6 +83,7 @@ class ReferenceCloud:
         try:
             for zone in self.zones.values():
                 await zone.start()
+            self.echo.start()
             # Only now are the ports known that the bundle has to tell.
             self.site.render()
             await self._start_api()
@@ -96,6 +99,7 @@ class ReferenceCloud:
             self._runner = None
         for zone in self.zones.values():
             await zone.stop()
+        self.echo.stop()
         self.ledger.close()
 
     @property
@@ -134,7 +138,11 @@ class ReferenceCloud:
         if zone is None:
             return entry
         return msgspec.structs.replace(
-            entry, host=self._settings.public_host, port=zone.port or None, ca=self.authority.pem
+            entry,
+            host=self._settings.public_host,
+            port=zone.port or None,
+            ca=self.authority.pem,
+            echo_port=self.echo.port,
         )
 
     async def _start_api(self) -> None:

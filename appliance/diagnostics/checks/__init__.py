@@ -2,6 +2,7 @@
 
 from appliance.diagnostics.check import Check
 from appliance.diagnostics.checks import (
+    audio,
     audio_ports,
     cables,
     certificates,
@@ -9,10 +10,14 @@ from appliance.diagnostics.checks import (
     cloud,
     configuration,
     dhcp,
+    double_nat,
     doubled,
     gateway,
     machine,
+    marked,
     names,
+    path_mtu,
+    sip_alg,
     trunk,
     zones,
 )
@@ -26,6 +31,11 @@ CHECKS: tuple[Check, ...] = (
     cables.CHECK,
     doubled.CHECK,
     dhcp.CHECK,
+    path_mtu.CHECK,
+    double_nat.CHECK,
+    sip_alg.CHECK,
+    audio.CHECK,
+    marked.CHECK,
     trunk.CHECK,
     configuration.CHECK,
     clock.CHECK,
