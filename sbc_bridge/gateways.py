@@ -218,8 +218,11 @@ class Gateways:
     def _tell(self, gateway: Gateway) -> None:
         severity = {"down": "alarm", "up": "info"}.get(gateway.state)
         if severity is not None:
-            text = f"SBC {gateway.line.name} is {gateway.state}: {gateway.reason}"
-            self._emit(Notice(severity, "trunk.sbc", text))
+            group, name = self._places[gateway.place].group.id, gateway.line.name
+            peer = group.startswith(PREFIX)
+            who = f"the site {group.removeprefix(PREFIX)}" if peer else f"SBC {name}"
+            text = f"{who} is {gateway.state}: {gateway.reason}"
+            self._emit(Notice(severity, "peers.site" if peer else "trunk.sbc", text))
 
     def _give_up(self, gateway: Gateway, now: float) -> None:
         """Let calls that ring at an SBC which is down now go on to the next, if one is well."""

@@ -46,6 +46,9 @@ def _print(sites: list[dict[str, Any]], arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(sites)
         return status
+    if not sites:
+        print("the bundle names no other sites")
+        return status
     now = time.time()
     print_table(HEADINGS, [_row(site, now) for site in sites])
     for site in sites:

@@ -30,7 +30,8 @@ CARRIER_TONE = 2100
 SITE_TONES = ((520, 740), (960, 1220), (1560, 1900))
 """Hertz that the two phones of each further site send."""
 PHONES_THERE = 2
-OUTSIDE_PREFIX = "9"
+CARRIER_DIALLED = "9" + CARRIER_NUMBER.removeprefix("+")
+"""With the sample's outside prefix."""
 
 
 @dataclass(frozen=True, slots=True)

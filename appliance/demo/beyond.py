@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from appliance.bundle.emergency import emergency_numbers
 from appliance.cloud.reference.carrier import Carrier
 from appliance.cloud.reference.phone import Phone
-from appliance.demo.abroad import CARRIER_NUMBER, OUTSIDE_PREFIX, OtherSite
+from appliance.demo.abroad import CARRIER_DIALLED, CARRIER_NUMBER, OtherSite
 from appliance.demo.conversation import Conversation
 from appliance.demo.fleet import Fleet
 from appliance.demo.stage import START, Stage
@@ -70,12 +70,11 @@ class Beyond:
 
     async def _call_out(self) -> str:
         phone, carrier = self._phone(0), self._carrier
-        dialled = f"{OUTSIDE_PREFIX}{CARRIER_NUMBER.removeprefix('+')}"
-        call = await self._converse(phone, carrier, dialled)
+        call = await self._converse(phone, carrier, CARRIER_DIALLED)
         site = self._stage.bundle.number_plan.site_number
         shown = _own_number(self._stage, phone) or site or ""
         self._check_shown(call, shown)
-        told = f"{phone.settings.extension} dials {dialled}; the carrier sees {shown}"
+        told = f"{phone.settings.extension} dials {CARRIER_DIALLED}; the carrier sees {shown}"
         return await self._heard(call, told)
 
     async def _call_in(self) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from appliance.demo.abroad import CARRIER_DIALLED, CARRIER_TONE
 from appliance.demo.ports import ADDRESS
 from appliance.demo.stage import SPARE, Stage
 from appliance.demo.story import Story
@@ -34,10 +35,22 @@ def _advice(stage: Stage) -> list[str]:
     rows += [
         f"  for TLS   trust {stage.holdfast_certificate}",
         f"Call {first.extension}: it answers and sends a tone of 440 Hz.",
+        *_beyond(stage),
         f"Bring the cloud back: {command} cloud zone primary up --data {stage.folder / 'cloud'}",
         f"Look inside: {command} status --settings {stage.settings_file}",
         "End it with Ctrl-C.",
     ]
+    return rows
+
+
+def _beyond(stage: Stage) -> list[str]:
+    """Say what can be dialled that is not here."""
+    rows = []
+    if stage.abroad.carrier is not None:
+        rows.append(f"Call {CARRIER_DIALLED}: the carrier answers with {CARRIER_TONE} Hz.")
+    for site in stage.abroad.sites:
+        phone = site.phones[0]
+        rows.append(f"Call {site.number(phone)}: {site.name} answers, {phone.settings.tone} Hz.")
     return rows
 
 

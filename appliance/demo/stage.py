@@ -132,8 +132,10 @@ class Stage:
 
     async def close(self) -> None:
         """End every process."""
-        await self.abroad.close()
-        await self._children.end()
+        try:
+            await self.abroad.close()
+        finally:
+            await self._children.end()
 
     # -- asking -----------------------------------------------------------------------------
 

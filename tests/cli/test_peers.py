@@ -21,6 +21,14 @@ def test_it_shows_how_calls_go_to_each_site_and_what_is_wrong(
     assert trouble == "north: certificate has expired"
 
 
+def test_a_site_without_others_says_so(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.fake_core.PEERS", [])
+    assert appliance.run("peers") == 0
+    assert capsys.readouterr().out == "the bundle names no other sites\n"
+
+
 def test_json_is_what_the_api_tells(
     appliance: Appliance, capsys: pytest.CaptureFixture[str]
 ) -> None:

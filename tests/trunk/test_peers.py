@@ -135,6 +135,21 @@ def test_peers_are_watched_as_sbcs_are_and_shown_apart() -> None:
     two.bench.advance(40)
     assert told(two, "peers")[0]["state"] == "down"
     assert [row["route_group"] for row in two.site.rows()] == ["main"]
+    notices = [notice for notice in two.bench.notices if notice.topic == "peers.site"]
+    assert [(one.severity, one.text) for one in notices] == [
+        ("info", "the site east is up: answers"),
+        ("alarm", "the site east is down: no answer in 4 s"),
+    ]
+
+
+def test_a_site_that_nobody_can_find_is_shown_with_the_reason() -> None:
+    site = Trunked(with_peer())
+    rows, _ = site.bench.core.command("peers", {}, site.bench.now)
+    (row,) = rows
+    assert (row["state"], row["way"], row["since"]) == ("unknown", "none", None)
+    assert row["reason"] == f"{EAST.host} does not exist"
+    site.alice.invite("821001")
+    assert site.alice.responses()[-1] == 503
 
 
 def test_a_drained_site_gets_no_new_calls() -> None:
