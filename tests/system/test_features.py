@@ -99,6 +99,8 @@ class Phones:
             rows = self.site.holdfast("records") or []
             return next((row for row in rows if row["callee"] == callee), None)
 
+        site = self.site
+        until(lambda: site.holdfast("calls") == [], 10, "every call is over", site.evidence)
         return dict(until(found, 10, f"the record of a call to {callee}", self.site.evidence))
 
 
@@ -145,6 +147,28 @@ def test_calls_go_where_a_code_sends_them_and_back_again(phones: Phones) -> None
     assert phones.last_record("102")["answered_by"] == "103"
     assert phones.site.holdfast("forwarding", "reset", "102")["changed"]
     assert phones.site.holdfast("forwarding", "list") == []
+
+
+def test_who_does_not_want_to_be_disturbed_is_stood_in_for(phones: Phones) -> None:
+    caller, away, stand_in = phones.one, phones.two, phones.three
+    for code in ("*90103", "*78"):
+        since = phones.dial(away, code)
+        away.wait("CALL_CLOSED", 10, since)
+    (row,) = phones.site.holdfast("forwarding", "list")
+    assert row["in_force"] == {"busy": "103", "do_not_disturb": True}
+    since = phones.dial(caller, "102")
+    caller.wait("CALL_ESTABLISHED", 10, since)
+    phones.talk(caller, stand_in)
+    caller.do("hangup")
+    record = phones.last_record("102")
+    assert "102 forwards to 103: do not disturb" in record["steps"]
+    since = phones.dial(away, "*79")
+    away.wait("CALL_CLOSED", 10, since)
+    since = phones.dial(caller, "102")
+    caller.wait("CALL_ESTABLISHED", 10, since)
+    phones.talk(caller, away)
+    caller.do("hangup")
+    assert phones.site.holdfast("forwarding", "reset", "102")["changed"]
 
 
 def test_a_call_is_parked_and_fetched_by_somebody_else(phones: Phones) -> None:
@@ -269,3 +293,15 @@ def test_the_path_of_a_call_is_shown_as_a_ladder(phones: Phones) -> None:
     assert [rung[9:] for rung in rungs] == LADDER, shown
     seconds = [float(rung[:9]) for rung in rungs if rung[:9].strip()]
     assert seconds == sorted(seconds)
+
+
+def test_phones_show_that_the_cloud_is_back(phones: Phones) -> None:
+    log = phones.two.log
+    phones.site.network.heal()
+    phones.site.wait_for_mode("standby", 30)
+    until(
+        lambda: "It is over." in log.read_text(errors="replace"),
+        10,
+        "it is shown",
+        phones.two.trace,
+    )
