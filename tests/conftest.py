@@ -20,6 +20,8 @@ PROGRAMS = (
     "nft",
     "sysctl",
     "baresip",
+    "gcc",
+    "kamailio",
     "ldapsearch",
     "linphone-daemon",
     "sipp",
