@@ -17,7 +17,7 @@ from appliance.settings import Settings
 DATABASES = {"core.db": "core.snapshot", "admin.db": "admin.snapshot"}
 """Copies that their owners have made: a database that is written to cannot be copied whole."""
 PLAIN = ("bundle.json", "zone_addresses.json", "sbc_addresses.json")
-FOLDERS = ("bundles", "tls", "admin")
+FOLDERS = ("bundles", "tls", "admin", "cloud")
 """Versions of the bundle; our own certificates with their keys."""
 ELSEWHERE = ("tls_certificate", "tls_key", "trunk_certificate", "trunk_key", "cloud_ca")
 """Settings that name files; those come back into a folder of their own."""

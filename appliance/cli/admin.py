@@ -18,6 +18,7 @@ from appliance.cli.logs import configure_logs
 from appliance.cli.options import OK, file_of, new_parser, settings_of
 from appliance.cli.serving import serve_until_signal
 from appliance.cloud.client import CloudClient
+from appliance.cloud.identity import Renewal, with_enrolment
 from appliance.cloud.records import RecordUpload
 from appliance.cloud.sync import BundleSync
 from appliance.cloud.webhook import AlertHook
@@ -56,6 +57,7 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
     It needs nobody: without core it answers 503, without the cloud it keeps what it has. Raises
     LocalError or Unavailable when it cannot begin.
     """
+    settings = with_enrolment(settings)
     token = ensure_token(settings.admin_token_file)
     tls = _tls(settings)
     core = IpcClient(settings.core_socket)
@@ -87,6 +89,8 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
             tasks.create_task(Witness(core, rooms.stored.bundle, look_into(settings)).run())
             if uploads:
                 tasks.create_task(uploads.run())
+            if cloud:
+                tasks.create_task(Renewal(settings, cloud).run())
     finally:
         await rooms.live.close()
         await examiner.close()

@@ -26,6 +26,9 @@ def add_parser(subparsers: Any) -> None:
     _add_run(commands)
     _add_zone(commands)
     _add_api(commands)
+    token = commands.add_parser("token", help="print a one-time token for `holdfast enrol`")
+    _add_data(token)
+    token.set_defaults(cloud_run=_token)
     status = commands.add_parser("status", help="show zones, phones and records of the cloud")
     records = commands.add_parser("records", help="list the call records the cloud has got")
     for parser in (status, records):
@@ -153,6 +156,11 @@ def _api(arguments: argparse.Namespace) -> int:
     }
     ask(Access.read(arguments.data), "/control/api", order)
     print("done")
+    return 0
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    print(ask(Access.read(arguments.data), "/control/enrolment", {})["token"])
     return 0
 
 

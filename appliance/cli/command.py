@@ -56,6 +56,7 @@ FAMILIES = {
     "account": Family("appliance.cli.account", "list, add, change or remove who may log in"),
     "token": Family("appliance.cli.token", "list, make or remove API tokens"),
     "audit": Family("appliance.cli.audit", "show who changed what"),
+    "enrol": Family("appliance.cli.enrol", "make this appliance known at its cloud"),
     "backup": Family("appliance.cli.backup", "write everything to one encrypted file"),
     "restore": Family("appliance.cli.restore", "put back what a backup holds"),
     "cloud": Family("appliance.cli.cloud", "run the reference cloud, for trials and tests"),

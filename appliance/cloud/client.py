@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, urlsplit
 
@@ -25,12 +26,22 @@ BUNDLE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=10, sock_connect=10, s
 """Seconds; 64 MiB at 1 Mbit/s take 540."""
 RECORD_TIMEOUT = aiohttp.ClientTimeout(total=20, connect=10, sock_connect=10, sock_read=10)
 """Seconds for one call record of a few KiB."""
+CERTIFIED_LIMIT = 64 << 10
 DETAIL_LIMIT = 4096
 """Bytes read of an error's explanation."""
 
 
 class Refused(LocalError):
     """Report a call record that the cloud will not take, however often it is sent."""
+
+
+class Certified(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cloud answers to a request for a certificate."""
+
+    site: str
+    certificate: str
+    """PEM, with the chain to the cloud's CA for appliances."""
+    bundle_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,9 @@ class CloudClient:
         """Raise LocalError for a URL or CA file that cannot be used."""
         self._bundle_url = _checked(settings.cloud_url)
         self._records_url = _checked(settings.cloud_records_url or settings.cloud_url)
-        self._headers = {"Authorization": f"Bearer {settings.cloud_token}"}
+        token = settings.cloud_token
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._settings = settings
         self._tls = _context(settings)
         self._session: aiohttp.ClientSession | None = None
         self.waits = False
@@ -93,6 +106,36 @@ class CloudClient:
             if answer.status != 200:
                 raise Unavailable(await _explain(answer))
             return FetchedBundle(await _read_bounded(answer), answer.headers.get("ETag", ""))
+
+    async def enrol(self, token: str, request: str) -> Certified:
+        """Have a one-time token answered with a certificate for a key (PKCS 10, PEM).
+
+        Raises LocalError for a token that is wrong, used or too old.
+        """
+        body = msgspec.json.encode({"token": token, "request": request})
+        return await self._certify(f"{self._bundle_url}/v1/enrol", body)
+
+    async def renew(self, site: str, request: str) -> Certified:
+        """Have another key certified, on the strength of the certificate in use."""
+        url = f"{self._bundle_url}/v1/sites/{quote(site, safe='')}/certificate"
+        return await self._certify(url, msgspec.json.encode({"request": request}))
+
+    def reload(self) -> None:
+        """Show the certificate that is there now on new connections; raises LocalError."""
+        self._tls = _context(self._settings)
+
+    async def _certify(self, url: str, body: bytes) -> Certified:
+        headers = {"Content-Type": "application/json"}
+        async with self._asking("POST", url, RECORD_TIMEOUT, headers, body) as answer:
+            if answer.status in (400, 401, 403, 409, 422):
+                raise LocalError(await _explain(answer))
+            if answer.status not in (200, 201):
+                raise Unavailable(await _explain(answer))
+            try:
+                data = await answer.content.read(CERTIFIED_LIMIT)
+                return msgspec.json.decode(data, type=Certified)
+            except msgspec.DecodeError as error:
+                raise Unavailable(f"the cloud's answer makes no sense: {error}") from error
 
     async def put_record(self, record: CallRecord) -> None:
         """Deliver a call record; returns only when the cloud said it has it, now or before.
@@ -168,7 +211,18 @@ def _context(settings: Settings) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise LocalError(f"cloud_ca {settings.cloud_ca}: {error}; name a PEM file") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    own = client_certificate(settings)
+    if own.exists():
+        try:
+            context.load_cert_chain(own)
+        except (OSError, ssl.SSLError) as error:
+            raise LocalError(f"{own}: {error}; enrol this appliance again") from error
     return context
+
+
+def client_certificate(settings: Settings) -> Path:
+    """Return where enrolment keeps the certificate for the cloud, with its key."""
+    return settings.data / "cloud" / "client.pem"
 
 
 async def _read_bounded(answer: aiohttp.ClientResponse) -> bytes:

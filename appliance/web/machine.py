@@ -78,6 +78,9 @@ def read_machine(settings: Settings, version: str) -> Machine:
 
 def read_certificates(settings: Settings) -> Iterable[Certificate]:
     """Return the certificates in use: the installed one, or our own for each purpose."""
+    enrolled = settings.data / "cloud" / "client.pem"
+    if enrolled.exists():
+        yield read_certificate("the cloud", enrolled)
     if settings.tls_certificate is not None:
         yield read_certificate("phones and web", settings.tls_certificate)
         return

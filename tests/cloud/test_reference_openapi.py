@@ -21,7 +21,7 @@ def document() -> Any:
 
 def test_every_route_is_documented_and_no_other() -> None:
     nothing: Any = None
-    application = Api(nothing, nothing, {}, "", "").application()
+    application = Api(nothing, nothing, {}, nothing, "", "").application()
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in application.router.routes()

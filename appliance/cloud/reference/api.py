@@ -13,8 +13,10 @@ from aiohttp import web
 
 from appliance.cloud.reference.faults import ApiFaults, ApiOrder, ZoneOrder
 from appliance.cloud.reference.ledger import Ledger
+from appliance.cloud.reference.registry import AskedCertificate, Registry
 from appliance.cloud.reference.site import SiteFile
 from appliance.cloud.reference.zone import Zone
+from appliance.errors import LocalError
 
 RECORD_LIMIT = 256 << 10
 """Bytes of one record; a long one with all its steps is about 4 KiB."""
@@ -39,12 +41,14 @@ class Api:
         site: SiteFile,
         ledger: Ledger,
         zones: dict[str, Zone],
+        registry: Registry,
         site_token: str,
         control_token: str,
     ) -> None:
         self._site = site
         self._ledger = ledger
         self._zones = zones
+        self._registry = registry
         self._site_token = site_token
         self._control_token = control_token
         self.faults = ApiFaults()
@@ -58,6 +62,9 @@ class Api:
                 web.get("/v1/sites/{site}/bundle", self._get_bundle),
                 web.put("/v1/sites/{site}/records/{id}", self._put_record),
                 web.get("/v1/sites/{site}/records", self._get_records),
+                web.post("/v1/enrol", self._enrol),
+                web.post("/v1/sites/{site}/certificate", self._renew),
+                web.post("/control/enrolment", self._new_token),
                 web.get("/control/status", self._get_status),
                 web.post("/control/zones/{zone}", self._command_zone),
                 web.post("/control/api", self._command_api),
@@ -67,10 +74,13 @@ class Api:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == "/v1/enrol":  # The token is in its body.
+            return await handler(request)
         control = request.path.startswith("/control/")
         token = self._control_token if control else self._site_token
         shown = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
+        proved = not control and self._registry.knows(request)
+        if not proved and not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
             return _problem(401, "The bearer token is missing or wrong")
         if control:
             return await handler(request)
@@ -133,6 +143,26 @@ class Api:
                 "records": entries,
             }
         )
+
+    async def _enrol(self, request: web.Request) -> web.StreamResponse:
+        return await self._certify(request, self._registry.enrol)
+
+    async def _renew(self, request: web.Request) -> web.StreamResponse:
+        if not self._registry.knows(request):
+            return _problem(403, "A certificate is renewed on the strength of the one in use")
+        return await self._certify(request, self._registry.renew)
+
+    async def _certify(
+        self, request: web.Request, sign: Callable[[AskedCertificate], dict[str, object]]
+    ) -> web.StreamResponse:
+        try:
+            asked = msgspec.json.decode(await request.read(), type=AskedCertificate)
+            return _json(sign(asked), status=201)
+        except (msgspec.DecodeError, LocalError) as error:
+            return _problem(403 if isinstance(error, LocalError) else 400, str(error))
+
+    async def _new_token(self, request: web.Request) -> web.StreamResponse:
+        return _json({"token": self._registry.new_token()})
 
     async def _get_status(self, request: web.Request) -> web.StreamResponse:
         records, arrivals = self._ledger.counts()

@@ -74,6 +74,28 @@ class Authority:
         write_durably(chain, pem + self.file.read_bytes())
         return chain, secret
 
+    def certify(self, request: str, name: str, days: float = SERVER_DAYS) -> str:
+        """Sign an appliance's request under a name of ours, whatever it asks for; return PEM.
+
+        Raises LocalError for a request that cannot be read or does not prove its key.
+        """
+        try:
+            asked = x509.load_pem_x509_csr(request.encode())
+        except ValueError as error:
+            raise LocalError(f"the request is no PKCS 10 in PEM: {error}") from error
+        key = asked.public_key()
+        if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+            raise LocalError("the request must be signed by the elliptic curve key it is for")
+        begins = datetime.now(UTC) - timedelta(minutes=5)
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        certificate = (
+            _builder(name, self._certificate.subject, key, begins, begins + timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(usage, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
     def client_context(self) -> ssl.SSLContext:
         """Make a context that trusts this CA and checks host names."""
         return ssl.create_default_context(cafile=str(self.file))
@@ -90,7 +112,7 @@ class Authority:
         begins = ends - timedelta(days=SERVER_DAYS + 2)
         usage = x509.ExtendedKeyUsage(usages)
         return (
-            _builder(name, self._certificate.subject, key, begins, ends)
+            _builder(name, self._certificate.subject, key.public_key(), begins, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=False)
             .add_extension(x509.SubjectAlternativeName(_names(hosts)), critical=False)
@@ -116,7 +138,7 @@ def _make_authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         decipher_only=False,
     )
     certificate = (
-        _builder(name, _subject(name), key, begins, ends)
+        _builder(name, _subject(name), key.public_key(), begins, ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
@@ -127,7 +149,7 @@ def _make_authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
 def _builder(
     name: str,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
     begins: datetime,
     ends: datetime,
 ) -> x509.CertificateBuilder:
@@ -135,11 +157,11 @@ def _builder(
         x509.CertificateBuilder()
         .subject_name(_subject(name))
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins)
         .not_valid_after(ends)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

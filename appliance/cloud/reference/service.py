@@ -18,6 +18,7 @@ from appliance.cloud.reference.authority import Authority
 from appliance.cloud.reference.control import Access
 from appliance.cloud.reference.echo import Echo
 from appliance.cloud.reference.ledger import Ledger
+from appliance.cloud.reference.registry import Registry
 from appliance.cloud.reference.site import SiteFile
 from appliance.cloud.reference.zone import Zone
 from appliance.cloud.reference.zone_registrar import ZoneRegistrar
@@ -147,11 +148,15 @@ class ReferenceCloud:
 
     async def _start_api(self) -> None:
         access = self.access
-        api = Api(self.site, self.ledger, self.zones, access.site_token, access.control_token)
+        registry = Registry(self.authority, access.site, access.bundle_key)
+        tokens = access.site_token, access.control_token
+        api = Api(self.site, self.ledger, self.zones, registry, *tokens)
         self._runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=SHUTDOWN)
         await self._runner.setup()
         settings = self._settings
         context = self._context("api")
+        context.load_verify_locations(self.authority.file)
+        context.verify_mode = ssl.CERT_OPTIONAL
         site = web.TCPSite(self._runner, settings.listen, settings.http_port, ssl_context=context)
         try:
             await site.start()
