@@ -16,7 +16,7 @@ BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-mod
 	libc6-dev libssl-dev nftables openssl procps rtpengine-daemon sip-tester sqlite3
 
 IMAGE_PACKAGES := dosfstools dpkg-dev e2fsprogs fdisk grub-efi-amd64-bin grub-pc-bin mmdebstrap mtools \
-	ovmf qemu-system-x86 qemu-utils squashfs-tools vagrant
+	openssh-client ovmf qemu-system-x86 qemu-utils squashfs-tools vagrant
 
 .PHONY: help setup demo run test check format bench soak fuzz deb image image-test screenshots sounds clean
 

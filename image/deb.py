@@ -20,7 +20,8 @@ PYTHON = "3.13"
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 """What Debian 13 on amd64 can run."""
 SITE = "usr/lib/holdfast/site"
-PACKAGES = ("appliance", "sdg", "sbc_bridge")
+PACKAGES = ("appliance", "sdg", "sbc_bridge", "netdiag")
+PROGRAMS = ("holdfast", "holdfast-netdiag")
 NOT_NEEDED = ("bin", "pip", "pip-*", "__pycache__")
 """Of what is installed: scripts, and an installer that nothing here may call."""
 UNITS = "usr/lib/systemd/system"
@@ -73,11 +74,12 @@ def _files(tree: Path) -> None:
     for unit in (ROOT / "systemd").iterdir():
         if unit.suffix in (".service", ".socket", ".target"):
             places[unit] = tree / UNITS / unit.name
-    places[ROOT / "image" / "package" / "holdfast"] = tree / "usr/bin/holdfast"
+    places |= {ROOT / "image/package" / name: tree / "usr/bin" / name for name in PROGRAMS}
     for source, place in places.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, place)
-    (tree / "usr/bin/holdfast").chmod(0o755)
+    for name in PROGRAMS:
+        (tree / "usr/bin" / name).chmod(0o755)
     (tree / "etc/holdfast/firewall.d").mkdir(parents=True)
 
 

@@ -20,7 +20,7 @@ PACKAGES = (
     *("linux-image-amd64", "initramfs-tools", "busybox", "e2fsprogs", "util-linux", "passwd"),
     *("python3", "python3-yaml", "nftables", "iproute2", "iputils-ping", "openssh-server"),
     *("systemd-timesyncd", "ca-certificates", "tzdata", "qemu-guest-agent", "open-vm-tools"),
-    *("hyperv-daemons", "slapd"),
+    *("hyperv-daemons", "slapd", "python3-scapy"),
 )
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 FETCHING = re.compile(r'^Acquire::(?:Check-Valid-Until|Check-Date|https?::Proxy\S*) ".*";$')

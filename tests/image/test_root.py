@@ -5,6 +5,7 @@ The figures are written into var/image/figures.txt.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -36,6 +37,13 @@ UNITS = ("core", "media", "admin", "ldap", "firewall", "setup")
 MD5 = {"digest_algorithms": ["MD5"]}
 LDAP: dict[str, Any] = {"ldap": {"anonymous": True}}
 BASE = "dc=site,dc=example"
+ASK_NETDIAG = """
+import socket
+door = socket.socket(socket.AF_UNIX)
+door.connect("/run/holdfast/netdiag.sock")
+door.sendall(b'{"probe": "arp", "card": "eth0", "address": "10.77.0.12"}' + bytes([10]))
+print(door.makefile().readline())
+"""
 FIGURES: dict[str, str] = {}
 
 
@@ -127,6 +135,14 @@ def test_the_directory_is_served_from_within_its_sandbox(site: ImageSystem) -> N
         return "ipPhone: 107" in with_care.stdout
 
     until(found, 60, "the directory answers", site.evidence)
+
+
+def test_packets_are_probed_by_a_service_that_may_do_nothing_else(site: ImageSystem) -> None:
+    user = ["setpriv", "--reuid=holdfast", "--regid=holdfast", "--clear-groups"]
+    shown = site.container.run(*user, "python3", "-c", ASK_NETDIAG)
+    answer = json.loads(shown)
+    told = site.phone(1).run("cat", "/sys/class/net/eth0/address").strip()
+    assert answer["probe"] == "arp" and told in json.dumps(answer).lower(), answer
 
 
 def test_the_page_opens_in_a_browser(site: ImageSystem) -> None:
