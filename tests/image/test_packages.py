@@ -18,7 +18,15 @@ from image import deb
 from tests.image.clean_root import clean_root, inside
 
 SOURCE = Path(__file__).parent.parent.parent
-COPIED = ("appliance", "sdg", "sbc_bridge", "pyproject.toml", "requirements.txt", "README.md")
+COPIED = (
+    "appliance",
+    "sdg",
+    "sbc_bridge",
+    "netdiag",
+    "pyproject.toml",
+    "requirements.txt",
+    "README.md",
+)
 
 
 @pytest.fixture
