@@ -30,8 +30,7 @@ async def ask_cloud(settings: Settings) -> tuple[int, str, float]:
 
     Raises LocalError for settings that cannot be used, OSError or TimeoutError for no answer.
     """
-    address = urlsplit(settings.cloud_url)
-    if not address.hostname:
+    if not _host(settings.cloud_url):
         raise LocalError("there is no cloud_url in the settings")
     begun = monotonic()
     timeout = aiohttp.ClientTimeout(total=PATIENCE)
@@ -41,6 +40,13 @@ async def ask_cloud(settings: Settings) -> tuple[int, str, float]:
         session.get(settings.cloud_url, ssl=tls, allow_redirects=False) as answer,
     ):
         return answer.status, answer.headers.get("Date", ""), monotonic() - begun
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError as error:
+        raise LocalError(f"cloud_url {url!r}: {error}") from error
 
 
 async def probe_https(settings: Settings) -> Step | None:

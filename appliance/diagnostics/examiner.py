@@ -109,16 +109,16 @@ class Examiner:
 
     async def _perform(self, run: Run) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
-        surroundings = await self._surroundings()
 
-        async def one(check: Check) -> None:
+        async def one(check: Check, surroundings: Surroundings) -> None:
             async with turns:
                 run.running.append(check.name)
                 run.results.append(await perform(check, surroundings))
                 run.running.remove(check.name)
 
         try:
-            await asyncio.gather(*(one(self._checks[name]) for name in run.checks))
+            around = await self._surroundings()
+            await asyncio.gather(*(one(self._checks[name], around) for name in run.checks))
         finally:
             run.ended = self._wall()
             order = list(run.checks)

@@ -144,7 +144,8 @@ def _of_zones(zones: list[dict[str, Any]], now: float) -> Iterator[Issue]:
 CURES = {
     "dns": "Check the site's DNS servers and the zone's name.",
     "tcp": "Check the internet line, and that the firewall lets the zone's port out.",
-    "tls": "Check the zone's certificate and its CA in the configuration.",
+    "tls": "See to firewalls that look into TLS, and to the zone.",
+    "certificate": "Check the zone's certificate, its CA in the configuration, and our clock.",
     "sip": "The zone answers but does not serve: ask the cloud's operator.",
 }
 """By the layer at which a zone failed."""

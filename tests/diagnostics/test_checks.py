@@ -26,6 +26,7 @@ from appliance.diagnostics.checks import (
     trunk,
     zones,
 )
+from appliance.diagnostics.cloud_line import probe_https
 from appliance.diagnostics.ground import Card, Way
 from appliance.settings import Settings
 from tests.adapters.zones import Authority, StreamZone, answering
@@ -112,6 +113,13 @@ def test_a_cloud_that_does_not_answer_is_wrong_and_none_is_not_needed(tmp_path: 
     assert look(cloud, Surroundings(closed, there.bundle, there.ask)).verdict == "fail"
     by_hand = Settings(data=tmp_path)
     assert look(cloud, Surroundings(by_hand, None, there.ask)).verdict == "not_applicable"
+
+
+def test_a_cloud_url_that_is_none_is_told_and_costs_no_evidence(tmp_path: Path) -> None:
+    odd = Settings(data=tmp_path, cloud_url="https://[::1")
+    step = asyncio.run(probe_https(odd))
+    assert step is not None and step.verdict == "unknown" and "cloud_url" in step.text
+    assert asyncio.run(probe_https(Settings(data=tmp_path))) is None
 
 
 def test_ports_that_somebody_else_holds_are_named(

@@ -110,6 +110,22 @@ def test_progress_is_seen_and_a_second_run_has_to_wait() -> None:
     asyncio.run(script())
 
 
+def test_a_run_that_cannot_begin_ends_all_the_same() -> None:
+    async def nowhere() -> Surroundings:
+        raise PermissionError("bundle.json")
+
+    async def script() -> None:
+        examiner = Examiner(nowhere, [check("a", fine)], lambda: 9.0)
+        run = examiner.start([], "ann")
+        with pytest.raises(PermissionError):
+            await examiner.done()
+        assert (run.ended, run.results) == (9.0, [])
+        assert examiner.start([], "ann") is examiner.latest
+        await examiner.close()
+
+    asyncio.run(script())
+
+
 def test_only_the_latest_runs_are_kept_and_unknown_checks_refused() -> None:
     async def script() -> None:
         examiner = Examiner(here, [check("a", fine)])

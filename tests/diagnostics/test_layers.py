@@ -9,8 +9,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import msgspec
 import pytest
 
+from appliance.adapters.zone_address import Server
 from appliance.bundle import Zone
 from appliance.diagnostics import layers
 from appliance.diagnostics.gateway import gateway_answers
@@ -96,7 +98,8 @@ def test_without_a_signal_nothing_else_is_asked() -> None:
 
 def test_a_name_nobody_knows_fails_at_dns_and_the_last_address_is_used(tmp_path: Path) -> None:
     memory = tmp_path / "zone_addresses.json"
-    memory.write_text('{"TCP zone.invalid 5060": [["127.0.0.1", 1]]}')
+    known = {"TCP zone.invalid 5060": [Server(("127.0.0.1", 1))]}
+    memory.write_bytes(msgspec.json.encode(known))
     zone = Zone(id="a", host="zone.invalid", port=5060, transport="TCP")
     told = run(probe_layers(zone, memory, lambda: {"eth0": True}, alive))
     assert told["dns"].verdict == "fail" and "127.0.0.1:1 before" in told["dns"].text

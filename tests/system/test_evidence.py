@@ -155,6 +155,16 @@ def test_a_reset_port_ends_in_an_outage_whose_history_says_so(site: NamedSite) -
     assert "The port of zone secondary is reset by a firewall" in told.stdout
 
 
+def test_a_site_that_is_well_passes_its_checks(site: NamedSite) -> None:
+    until(lambda: site.zones() == UP, 20, "both zones are well", site.evidence)
+    wanted = ["zones", "cloud", "names", "gateway", "mtu", "sip-alg", "audio", "marks", "doubled"]
+    run = site.holdfast("diagnose", *wanted, "configuration")
+    assert run is not None, site.evidence()
+    told = {one["check"]: (one["verdict"], one["text"]) for one in run["results"]}
+    assert {verdict for verdict, _ in told.values()} == {"ok"}, told
+    assert run["ended"] - run["begun"] < 40
+
+
 def outage_with_evidence(site: NamedSite) -> dict[str, Any] | None:
     """Give the latest outage once something is known of both zones."""
     outages = [one for one in site.api("mode/history") if one["after"] == "survivability"]

@@ -41,7 +41,11 @@ async def _fine(around: Surroundings) -> Outcome:
 
 
 async def _dim(around: Surroundings) -> Outcome:
-    return warn("that of zone primary lasts for 12 d", "Ask for a new one.", "  signed by: Test CA")
+    return warn(
+        "the certificate of zone primary lasts for 12 d",
+        "Ask for a new one.",
+        "  signed by: Test CA",
+    )
 
 
 async def _none(around: Surroundings) -> Outcome:

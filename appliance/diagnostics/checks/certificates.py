@@ -30,7 +30,7 @@ async def run(around: Surroundings) -> Outcome:
 
 
 def _of_ours(certificate: Certificate) -> Outcome:
-    about = f"our own for {certificate.use}"
+    about = f"our certificate for {certificate.use}"
     if certificate.failure or certificate.ends is None:
         text = f"{about} cannot be read: {certificate.failure}"
         return warn(text, "Put a certificate in PEM there; until then Holdfast shows its own.")
@@ -39,7 +39,7 @@ def _of_ours(certificate: Certificate) -> Outcome:
 
 
 async def _of_zone(zone: Zone) -> Outcome:
-    about = f"that of zone {zone.id}"
+    about = f"the certificate of zone {zone.id}"
     addresses = ZoneAddresses(asyncio.get_running_loop())
     try:
         async with asyncio.timeout(CONNECTING):
