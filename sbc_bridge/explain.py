@@ -7,6 +7,7 @@ from typing import NamedTuple
 from appliance.bundle import Bundle, User
 from sbc_bridge.caller_id import identity_of
 from sbc_bridge.numbers import Numbers
+from sbc_bridge.peers import Away, Peers
 from sbc_bridge.permission import refusal
 
 
@@ -27,7 +28,28 @@ class Explained(NamedTuple):
 
 
 def explain(bundle: Bundle, user: User, dialled: str) -> Explained:
-    """Return what a user who dials this outside would meet; limits and health apart."""
+    """Return what a user who dials this would meet beyond the site; limits and health apart."""
+    away = Peers(bundle).find(dialled)
+    return _outside(bundle, user, dialled) if away is None else _visit(bundle, user, dialled, away)
+
+
+def _visit(bundle: Bundle, user: User, dialled: str, away: Away) -> Explained:
+    """Return what becomes of a call to another site, whether it serves its users itself or not."""
+    site = away.peer.site
+    lines = [
+        f"{dialled} is extension {away.extension} at the site {site}",
+        f"goes there directly while {site} serves its users itself",
+    ]
+    if away.peer.numbers is None or not bundle.route_groups:
+        lines.append("refused with 503 while they are with their cloud: no trunk leads there")
+        return Explained(tuple(lines), "", "site", "", (), "")
+    number = away.number(bundle.number_plan.outside_prefix or "")
+    trunk = _outside(bundle, user, number)
+    lines.append(f"over the trunk, as {number}, while they are with their cloud:")
+    return Explained((*lines, *trunk.lines), "", "site", trunk.shown, trunk.route_groups, "")
+
+
+def _outside(bundle: Bundle, user: User, dialled: str) -> Explained:
     if not bundle.route_groups:
         return _nothing("the bundle has no route_groups, so nothing is dialled outside")
     reading = Numbers(bundle).read(dialled, user.rules)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from appliance.bundle import NumberPlan
+from appliance.bundle import NumberPlan, Peer
 from appliance.cli.command import main
 from tests.cli.appliance import Appliance
 from tests.trunk.outside import trunk_bundle
@@ -19,7 +19,12 @@ from tests.trunk.outside import trunk_bundle
 def bundle(tmp_path: Path) -> str:
     file = tmp_path / "bundle.json"
     plan = NumberPlan(outside_prefix="9", blocked=("+1512",), site_number="+13125550000")
-    file.write_bytes(msgspec.json.encode(replace(trunk_bundle(), number_plan=plan)))
+    peers = (
+        Peer(site="east", code="82", host="east.example.com", numbers="+1414555"),
+        Peer(site="north", code="83", host="north.example.com"),
+    )
+    made = replace(trunk_bundle(), number_plan=plan, peers=peers)
+    file.write_bytes(msgspec.json.encode(made))
     return str(file)
 
 
@@ -43,6 +48,26 @@ def bundle(tmp_path: Path) -> str:
         ("919005551234", 1, ["refused with 403: User 1001 may not call premium-rate numbers"]),
         ("5125550199", 1, ["is no number outside; outside numbers are dialled with 9 before"]),
         ("911", 0, ["calls for help: 911"]),
+        (
+            "821234",
+            0,
+            [
+                "821234 is extension 1234 at the site east",
+                "goes there directly while east serves its users itself",
+                "over the trunk, as +14145551234, while they are with their cloud:",
+                "User 1001 may call national numbers",
+                "shown as +13125551001",
+            ],
+        ),
+        (
+            "831234",
+            0,
+            [
+                "831234 is extension 1234 at the site north",
+                "refused with 503 while they are with their cloud: no trunk leads there",
+            ],
+        ),
+        ("811002", 0, ["rings User 1002 (1002) here"]),
     ],
 )
 def test_every_rule_is_printed(

@@ -94,6 +94,19 @@ def test_a_site_that_is_lost_takes_nobody_with_it() -> None:
     assert mesh.row("west", "east")["state"] == "up"
 
 
+def test_a_site_that_is_silent_all_at_once_is_passed_over_for_the_trunk() -> None:
+    mesh = Mesh(peers={"east": {"numbers": "+1414555"}})
+    mesh.dead.add("east")
+    alice = mesh.phones["811001"]
+    alice.invite("821234")
+    assert not mesh.sbcs["west"].requests(), "nobody knows yet that east is gone"
+    mesh.advance(5)
+    uris = {request.uri for request in mesh.sbcs["west"].requests()}
+    assert {uri.partition("@")[0] for uri in uris} == {"sip:+14145551234"}
+    mesh.advance(4)
+    assert mesh.row("west", "east")["state"] == "failing"
+
+
 def test_a_site_that_is_back_is_called_at_once() -> None:
     mesh = Mesh()
     mesh.dead.add("east")
