@@ -177,7 +177,7 @@ class Location:
         for row in rows:
             try:
                 binding = msgspec.msgpack.decode(row, type=Binding)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue
             if any(binding.contact == other.contact for other in self.of_user(binding.user)):
                 continue

@@ -72,7 +72,7 @@ class Sightings:
         for row in rows:
             try:
                 sighting = msgspec.msgpack.decode(row, type=Sighting)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue
             self._seen.setdefault(sighting.user, sighting)
 

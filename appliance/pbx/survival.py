@@ -261,7 +261,7 @@ def restored_state(row: bytes | None) -> SurvivalState | None:
         return None
     try:
         return msgspec.msgpack.decode(row, type=SurvivalState)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

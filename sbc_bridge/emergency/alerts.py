@@ -98,7 +98,7 @@ class Alerts:
         for row in rows:
             try:
                 found = msgspec.msgpack.decode(row, type=Alert)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue
             # Whatever the clocks say, nothing is from the future.
             alert = replace(found, began=min(found.began + offset, now), flow=found.flow.gone)

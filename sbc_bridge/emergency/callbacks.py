@@ -68,7 +68,7 @@ class Callbacks:
         for row in rows:
             try:
                 found = msgspec.msgpack.decode(row, type=Callback)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue
             length = found.until - found.began
             # Whatever the clocks say, nothing lives longer than it was meant to from now on.

@@ -120,10 +120,11 @@ def test_what_expired_while_it_was_off_is_forgotten() -> None:
     assert not table.rows
 
 
-def test_rows_nobody_can_read_are_passed_over() -> None:
+@pytest.mark.parametrize("row", [b"\xc1", b"", b"\x9b\xa2\xff\xfe"])
+def test_rows_nobody_can_read_are_passed_over(row: bytes) -> None:
     table = Table()
     table.call("1001")
-    table.rows = {"x": b"\xc1", **table.rows}
+    table.rows = {"x": row, **table.rows}
     table.restart()
     assert table.who() == ["1001"]
 

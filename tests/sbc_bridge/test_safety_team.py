@@ -270,6 +270,12 @@ def test_a_crash_costs_the_team_no_alert_call() -> None:
     assert not site.phones["1003"].requests(), "who has confirmed is left alone"
 
 
+def test_rows_of_alerts_that_nobody_can_read_are_passed_over() -> None:
+    alerts = Alerts(TimerQueue(), lambda action: None, lambda now: now)
+    alerts.restore([b"\xc1", b"", b"\x81\xa3key\xa2\xff\xfe"], 0.0, 1000.0)
+    assert not len(alerts)
+
+
 def test_who_was_told_before_the_crash_is_not_told_again() -> None:
     site = Site(safety_team=("u1002",))
     site.help()
