@@ -7,7 +7,7 @@ from typing import Protocol
 from zlib import crc32
 
 from appliance.bundle import SrtpPolicy
-from appliance.call.asked import Asked
+from appliance.call.asked import Asked, Reasked
 from appliance.call.context import ALLOW, CallContext, contact_uri
 from appliance.call.line import Line
 from appliance.call.over import OVER
@@ -182,7 +182,9 @@ class Leg:
             if flow is None or (self.ended and method != "BYE"):
                 asked.failed(None, 408, now)
                 return
-            request = self._new_request(method)
+            request = self._dialog().new_request(method)
+            if method in ("INVITE", "UPDATE"):
+                request.set("Contact", contact_uri(self.flow))
             for name, value in headers or ():
                 request.add(name, value)
             if body:
@@ -219,7 +221,8 @@ class Leg:
             self.owner.changed()
 
         headers: Headers = [("Allow", ALLOW), *self.timer.offer_headers()]
-        self.request("INVITE", now, Asked(finished), headers=headers, body=body)
+        asked = Reasked(finished, self.context.timers)
+        self.request("INVITE", now, asked, headers=headers, body=body)
 
     def acknowledge(self, response: Response, now: float, body: bytes = b"") -> None:
         """Send the ACK of a 2xx (RFC 3261, 13.2.2.4) and keep it for its retransmissions."""
@@ -376,12 +379,6 @@ class Leg:
 
     def _send_ack(self, ack: Request, now: float) -> None:
         self.reached(lambda flow, now: self.context.transactions.send_ack(ack, flow), now)
-
-    def _new_request(self, method: str) -> Request:
-        request = self._dialog().new_request(method)
-        if method in ("INVITE", "UPDATE"):
-            request.set("Contact", contact_uri(self.flow))
-        return request
 
     def _dialog(self) -> Dialog:
         if self.dialog is None:

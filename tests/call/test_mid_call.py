@@ -8,6 +8,7 @@ from appliance.bundle import Policies
 from appliance.sdp.session import Session
 from appliance.sip.message import Request, Response
 from tests.call.test_basic_call import ringing_call, talking
+from tests.call.trio import Trio
 from tests.phones import Bench, Phone, sdp, site_bundle
 
 KEY = "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"
@@ -321,3 +322,43 @@ def test_an_in_dialog_request_with_a_wrong_tag_is_refused() -> None:
     bye.set("To", "<sip:1002@example.com>;tag=guessed")
     alice.send(bye)
     assert alice.responses() == [481]
+
+
+def test_a_phone_that_only_rings_on_a_reinvite_is_asked_no_longer() -> None:
+    trio = Trio()
+    trio.alice.send(trio.within(trio.alice, "INVITE", body=sdp(trio.alice.host, version=3)))
+    offer = trio.bob.expect("INVITE")
+    trio.bob.answer(offer, 180, tag=offer.to.tag or "")
+    trio.bench.advance(59)
+    assert (trio.alice.responses(), trio.bob.take()) == ([100], [])
+    trio.bench.advance(1.1)
+    cancel = trio.bob.expect("CANCEL")
+    trio.bob.answer(cancel, 200, tag=cancel.to.tag or "")
+    trio.bob.answer(offer, 487, tag=offer.to.tag or "")
+    trio.bob.expect("ACK")
+    assert trio.alice.responses() == [487]
+    trio.ask(trio.alice, "sendonly")
+    trio.hang_up(trio.alice)
+    trio.bob.expect("BYE")
+    trio.bench.quiet()
+
+
+def test_a_phone_that_rang_on_a_reinvite_and_is_gone_ends_the_call() -> None:
+    trio = Trio()
+    trio.alice.send(trio.within(trio.alice, "INVITE", body=sdp(trio.alice.host, version=3)))
+    offer = trio.bob.expect("INVITE")
+    trio.bob.answer(offer, 180, tag=offer.to.tag or "")
+    trio.bench.advance(60 + 32.1)
+    assert 408 in trio.alice.responses()
+    assert trio.bench.record.ended_by == "system"
+
+
+def test_a_call_that_ends_leaves_no_reinvite_behind() -> None:
+    trio = Trio()
+    trio.alice.send(trio.within(trio.alice, "INVITE", body=sdp(trio.alice.host, version=3)))
+    offer = trio.bob.expect("INVITE")
+    trio.bob.answer(offer, 180, tag=offer.to.tag or "")
+    trio.hang_up(trio.alice)
+    trio.bench.advance(130)
+    assert len(trio.bench.core.transactions) == 0
+    trio.bench.quiet()
