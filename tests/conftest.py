@@ -12,7 +12,10 @@ import pytest
 from hypothesis import settings
 
 SYSTEM = Path(__file__).parent / "system"
-OURS = ("HOLDFAST_FUZZ_SECONDS", "HOLDFAST_SIMULATED_HOURS")
+OURS = (
+    *("HOLDFAST_FUZZ_SECONDS", "HOLDFAST_SIMULATED_HOURS"),
+    *("HOLDFAST_POWER_CUTS", "HOLDFAST_POWER_LOOKS", "HOLDFAST_POWER_SEED"),
+)
 """What the Makefile tells the tests."""
 CLONE_NEWNET = 0x40000000
 PROGRAMS = (
