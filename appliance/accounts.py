@@ -33,13 +33,11 @@ LONGEST_TOKEN = 730
 """Days an API token may live; whoever needs it longer makes a new one."""
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who may log in."""
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as it is shown."""
 
     name: str
     role: Role
-    password: str
-    """Argon2id hash with its parameters and salt."""
     must_change: bool
     """A one-time password was given; nothing but choosing an own one is allowed."""
     created: float
@@ -48,19 +46,31 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """When the password was last set."""
 
 
-class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
-    """What a script shows instead of a password; the token itself is told once and not kept."""
+class Account(Told, frozen=True, kw_only=True):
+    """Somebody who may log in."""
+
+    password: str
+    """Argon2id hash with its parameters and salt."""
+
+
+class ToldToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as it is shown: never what it is."""
 
     id: str
     name: str
     scopes: tuple[Scope, ...]
-    digest: bytes
-    """SHA-256 of the token, which has 256 random bits of its own."""
     created: float
     expires: float
     """Wall-clock seconds (Unix)."""
     by: str
     """Who made it."""
+
+
+class ApiToken(ToldToken, frozen=True, kw_only=True):
+    """What a script shows instead of a password; the token itself is told once and not kept."""
+
+    digest: bytes
+    """SHA-256 of the token, which has 256 random bits of its own."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,27 +166,6 @@ def check_password(password: str, name: str) -> None:
         raise LocalError(f"password: use at least {FEWEST_LETTERS} different characters")
     if name.lower() in password.lower() or "holdfast" in password.lower():
         raise LocalError("password: it must have neither the account's name nor `holdfast` in it")
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """An account as it is shown."""
-
-    name: str
-    role: Role
-    must_change: bool
-    created: float
-    changed: float
-
-
-class ToldToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token as it is shown: never what it is."""
-
-    id: str
-    name: str
-    scopes: tuple[Scope, ...]
-    created: float
-    expires: float
-    by: str
 
 
 def told(account: Account) -> Told:

@@ -94,34 +94,37 @@ def _of_site(status: dict[str, Any], now: float) -> Iterator[Issue]:
 
 
 def _of_mode(status: dict[str, Any]) -> Iterator[Issue]:
-    mode, reason = status["mode"], status["reason"]
-    if mode == "survivability":
+    found = MODES.get(status["mode"])
+    if found is not None:
+        severity, title, cure = found
         yield Issue(
             id="mode",
-            severity="alarm",
-            title="The site is cut off from its cloud; phones are served here",
-            detail=reason,
-            cure="Find out why the zones do not answer; phones go back by themselves.",
+            severity=severity,
+            title=title,
+            detail=status["reason"],
+            cure=cure,
             link="/survivability",
         )
-    elif mode == "recovering":
-        yield Issue(
-            id="mode",
-            severity="info",
-            title="The cloud is back; phones stay here until it has been steady",
-            detail=reason,
-            cure="Nothing to do: they go back when the stable window is over.",
-            link="/survivability",
-        )
-    elif mode == "testing":
-        yield Issue(
-            id="mode",
-            severity="info",
-            title="A test of survivability is running",
-            detail=reason,
-            cure="It ends by itself, or end it now.",
-            link="/survivability",
-        )
+
+
+MODES: dict[str, tuple[Severity, str, str]] = {
+    "survivability": (
+        "alarm",
+        "The site is cut off from its cloud; phones are served here",
+        "Find out why the zones do not answer; phones go back by themselves.",
+    ),
+    "recovering": (
+        "info",
+        "The cloud is back; phones stay here until it has been steady",
+        "Nothing to do: they go back when the stable window is over.",
+    ),
+    "testing": (
+        "info",
+        "A test of survivability is running",
+        "It ends by itself, or end it now.",
+    ),
+}
+"""Modes in which something is not as always: severity, title and cure."""
 
 
 def _of_zones(zones: list[dict[str, Any]], now: float) -> Iterator[Issue]:

@@ -16,6 +16,7 @@ import msgspec
 from playwright.async_api import async_playwright
 
 from appliance.adapters.tls import ensure_certificate
+from appliance.bundle import Bundle
 from appliance.cloud.sample import make_sample
 from tests.fake_core import CALLS, PHONES, STATUS, record
 from tests.web.chromium import ARGUMENTS, EXECUTABLE
@@ -76,6 +77,7 @@ def furnish(house: House) -> bytes:
     house.core.calls = [
         _call("c1", now - 74, "1004", "1011"),
         _call("c2", now - 12, "1020", "3000"),
+        _call("c3", now - 40, "1015", "1009") | {"parked": "7701"},
     ]
     house.core.waiting = [_record(index, now) for index in range(9)]
     house.rooms.diary.take([zone | {"history": _day(now)} for zone in zones])
@@ -125,9 +127,19 @@ def _record(index: int, now: float) -> Any:
     return record(f"r{index}", caller=f"10{index + 10}", started=begun, **more)
 
 
+async def bring(house: House) -> None:
+    """Have the site's configuration in force, one before it, and one that is held."""
+    first = msgspec.json.decode(furnish(house), type=Bundle)
+    moved = msgspec.structs.replace(first.users[0], name="Ana Moved")
+    second = msgspec.structs.replace(first, version=2, users=(moved, *first.users[1:]))
+    third = msgspec.structs.replace(second, version=3, contacts=second.contacts[:40])
+    for bundle in (first, second, third):
+        await house.sync.offer(msgspec.json.encode(bundle), "cloud")
+
+
 async def take(house: House, folder: Path) -> None:
     """Take a picture of every page in every view."""
-    await house.sync.offer(furnish(house))
+    await bring(house)
     await house.people.choose_password("admin", house.first_password(), PASSWORD)
     await house.people.add("maria", "operator")
     house.examiner.start((), "maria")

@@ -17,7 +17,7 @@ from appliance.diagnostics.check import Outcome, Surroundings
 from tests.fake_core import STATUS
 from tests.web.chromium import ARGUMENTS, EXECUTABLE
 from tests.web.house import PASSWORD, House, serve
-from tests.web.shots import PAGES, furnish
+from tests.web.shots import PAGES, bring
 
 AXE = Path(__file__).parent / "vendor" / "axe-4.14.1.min.js"
 pytestmark = pytest.mark.skipif(not EXECUTABLE, reason="needs Debian's chromium")
@@ -41,7 +41,7 @@ class Served:
 
     async def _wait(self, house: House) -> None:
         self.house, self.loop = house, asyncio.get_running_loop()
-        await house.sync.offer(furnish(house))
+        await bring(house)
         self.first = house.first_password()
         await house.account("root", "admin")
         await house.account("olga", "operator")
