@@ -212,7 +212,7 @@ class BundleSync:
     async def _take(self, data: bytes, origin: str, etag: str = "", released: bool = False) -> bool:
         bundle: Bundle | None = None
         try:
-            self._keys.signer(data)
+            await asyncio.to_thread(self._keys.signer, data)
             bundle = await asyncio.to_thread(decode, data)
             fresh = self._is_newer(bundle)
             if fresh and not released and (reasons := await self._missing(bundle)):
