@@ -8,18 +8,16 @@ from __future__ import annotations
 import asyncio
 import math
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
-from msgspec import Meta
 
 from appliance.adapters.ipc import IpcPeer
 from appliance.adapters.journal import Journal
 from appliance.adapters.store import Store
-from appliance.bundle import BUNDLE_LIMIT, Bundle, decode
-from appliance.bundle.dscp import in_force
+from appliance.bundle import Bundle
 from appliance.call.actions import (
     Action,
     Close,
@@ -44,8 +42,8 @@ from appliance.call.actions import (
     TrustGateways,
 )
 from appliance.call.events import GatewayLocated, MediaEvent, ZoneAnswer
-from appliance.errors import HoldfastError, LocalError, Unavailable
-from appliance.evidence import Finding, with_evidence
+from appliance.errors import HoldfastError, LocalError
+from appliance.inquiries import INQUIRIES
 from appliance.ports import Certificates, GatewayLocator, MediaPlane, Wire, ZoneProber
 from appliance.sip.flow import Flow
 from appliance.sounds.preparation import without_audio
@@ -53,10 +51,6 @@ from appliance.sounds.preparation import without_audio
 TRACEBACKS = 100
 """Tracebacks written since the start; what comes after is only counted, or it would fill the disk.
 """
-LARGEST_LIST = 2000
-"""Rows of one answer; more are asked for in parts."""
-EVIDENCE_SHOWN = 1000
-"""Findings looked through for the history of the mode: all that are kept."""
 SHORTEST_SLEEP = 0.001
 """Seconds; the loop's clock has milliseconds only."""
 
@@ -129,15 +123,15 @@ class Runtime:
     ) -> None:
         self._loop = loop
         self._core = core
-        self._store = store
-        self._journal = journal
-        self._certificates = outside[1]
-        self._media = media
+        self.store = store
+        self.journal = journal
+        self.certificates = outside[1]
+        self.media = media
         self._send: Callable[[Flow, bytes], None] = _nowhere
         self._timer: asyncio.TimerHandle | None = None
         self._armed = math.inf
-        self._bundle: Bundle | None = None
-        self._statistics: Callable[[], dict[str, Any]] = dict
+        self.bundle: Bundle | None = None
+        self.statistics: Callable[[], dict[str, Any]] = dict
         self._followers: list[Callable[[Bundle], None]] = []
         self.messages = 0
         """SIP messages received since the start."""
@@ -170,7 +164,7 @@ class Runtime:
         """Begin to run the core; `statistics` is added to the answer to `status`."""
         self._send = wire.send
         self._performers[Close] = lambda action: wire.close(action.flow)
-        self._statistics = statistics
+        self.statistics = statistics
         self._act("start", self._core.start)
 
     def stop(self) -> None:
@@ -188,7 +182,7 @@ class Runtime:
         self._perform(self._core.apply(lean, monotonic()))
         while self._core.left:
             self._act("a call of the last process", self._core.take_up)
-        self._bundle = lean
+        self.bundle = lean
         for follow in self._followers:
             self._tell(follow, bundle)
         self.settled()
@@ -266,17 +260,17 @@ class Runtime:
     def _fault(self, where: str) -> None:
         self.faults += 1
         if self.faults <= TRACEBACKS:
-            self._journal.fault(where, traceback.format_exc())
+            self.journal.fault(where, traceback.format_exc())
 
     # What our other processes ask.
 
     async def command(self, name: str, arguments: dict[str, Any], peer: IpcPeer) -> Any:
         """Carry out one command; raises LocalError or Unavailable with what to tell."""
         try:
-            act = COMMANDS.get(name)
+            act = INQUIRIES.get(name)
             if act is not None:
                 return await act(self, arguments)
-            return self._ask_core(name, arguments)
+            return self.ask_core(name, arguments)
         except HoldfastError:
             raise
         except msgspec.ValidationError as error:
@@ -285,139 +279,12 @@ class Runtime:
             self._fault(f"the command {name}")
             raise LocalError(f"{name} met a bug of ours; the journal tells more") from error
 
-    def _ask_core(self, name: str, arguments: dict[str, Any]) -> Any:
+    def ask_core(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Have the core answer, and do what it wants done for that."""
         result, actions = self._core.command(name, arguments, monotonic())
         self._perform(actions)
         self.settled()
         return result
-
-    async def _status(self, arguments: dict[str, Any]) -> Any:
-        own = {"messages": self.messages, "faults": self.faults, "notices": self._journal.counts}
-        try:
-            pending: int | None = await self._store.count_pending()
-        except Unavailable:  # A broken disk is one more reason to want the status.
-            pending = None
-        own["records"] = {"pending": pending}
-        return {**self._ask_core("status", arguments), **own, **self._statistics()}
-
-    async def _calls(self, arguments: dict[str, Any]) -> Any:
-        """Add how each call is heard now; its other streams than audio have none."""
-        calls = self._ask_core("calls", arguments)
-        keys = [f"{call['id']}/0" for call in calls]
-        live = {row.key: row for row in await self._media.quality(keys)} if keys else {}
-        for call, key in zip(calls, keys, strict=True):
-            row = live.get(key)
-            call["from_caller"] = row.from_a if row else None
-            call["from_callee"] = row.from_b if row else None
-        return calls
-
-    async def _peers(self, command: str, arguments: dict[str, Any]) -> Any:
-        """Add what each site has shown to prove its name."""
-        rows = self._ask_core(command, arguments)
-        return [{**row, "certificate": self._certificates.shown_by(row["host"])} for row in rows]
-
-    async def _records(self, arguments: dict[str, Any]) -> Any:
-        asked = msgspec.convert(arguments, _Records)
-        return await self._store.records(**msgspec.structs.asdict(asked))
-
-    async def _pending(self, arguments: dict[str, Any]) -> Any:
-        return await self._store.pending_records(msgspec.convert(arguments, _Limited).limit)
-
-    async def _uploaded(self, arguments: dict[str, Any]) -> Any:
-        return await self._store.mark_uploaded(msgspec.convert(arguments, _Ids).ids)
-
-    async def _history(self, arguments: dict[str, Any]) -> Any:
-        changes = await self._store.mode_history(msgspec.convert(arguments, _Limited).limit)
-        return with_evidence(changes, await self._store.findings(EVIDENCE_SHOWN))
-
-    async def _evidence(self, arguments: dict[str, Any]) -> Any:
-        return await self._store.findings(msgspec.convert(arguments, _Limited).limit)
-
-    async def _add_evidence(self, arguments: dict[str, Any]) -> Any:
-        await self._store.add_finding(msgspec.convert(arguments, _Found).finding)
-
-    async def _apply_file(self, arguments: dict[str, Any]) -> Any:
-        path = msgspec.convert(arguments, _File).path
-        # In a thread: reading and checking 10,000 users takes longer than a call may wait.
-        self.apply(await asyncio.to_thread(read_bundle, path))
-        return await self._bundle_info({})
-
-    async def _bundle_info(self, arguments: dict[str, Any]) -> Any:
-        bundle = self._bundle
-        if bundle is None:
-            return None
-        return {
-            "version": bundle.version,
-            "issued": bundle.issued,
-            "site": bundle.site.id,
-            "name": bundle.site.name,
-            "users": len(bundle.users),
-            "devices": len(bundle.devices),
-        }
-
-    async def _snapshot(self, arguments: dict[str, Any]) -> Any:
-        await self._store.snapshot()
-        return {}
-
-    async def _notices(self, arguments: dict[str, Any]) -> Any:
-        return list(self._journal.latest)
-
-    async def _qos(self, arguments: dict[str, Any]) -> Any:
-        return in_force(self._bundle)
-
-
-class _Limited(msgspec.Struct, frozen=True):
-    limit: Annotated[int, Meta(ge=1, le=LARGEST_LIST)] = 100
-
-
-class _Records(_Limited, frozen=True):
-    since: float | None = None
-    call_id: str | None = None
-    until: float | None = None
-    offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
-
-
-class _Found(msgspec.Struct, frozen=True):
-    finding: Finding
-
-
-class _Ids(msgspec.Struct, frozen=True):
-    ids: list[str]
-
-
-class _File(msgspec.Struct, frozen=True):
-    path: str
-
-
-COMMANDS: dict[str, Callable[[Runtime, dict[str, Any]], Awaitable[Any]]] = {
-    "status": Runtime._status,
-    "calls": Runtime._calls,
-    "peers": lambda runtime, arguments: runtime._peers("peers", arguments),
-    "peers.drain": lambda runtime, arguments: runtime._peers("peers.drain", arguments),
-    "peers.resume": lambda runtime, arguments: runtime._peers("peers.resume", arguments),
-    "records": Runtime._records,
-    "records.pending": Runtime._pending,
-    "records.uploaded": Runtime._uploaded,
-    "mode.history": Runtime._history,
-    "evidence": Runtime._evidence,
-    "evidence.add": Runtime._add_evidence,
-    "store.snapshot": Runtime._snapshot,
-    "bundle.apply": Runtime._apply_file,
-    "bundle.info": Runtime._bundle_info,
-    "notices": Runtime._notices,
-    "qos": Runtime._qos,
-}
-"""What is answered here; all other commands are the core's (`commands.COMMANDS`)."""
-
-
-def read_bundle(path: str) -> Bundle:
-    """Read and check a bundle file; raises LocalError with everything that is wrong with it."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(BUNDLE_LIMIT + 1)
-    except OSError as error:
-        raise LocalError(f"bundle {path}: {error.strerror}") from error
-    return decode(data)
 
 
 def _nowhere(flow: Flow, data: bytes) -> None:
