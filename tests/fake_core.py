@@ -310,6 +310,7 @@ class FakeCore:
         self.status = STATUS
         self.page: Any = {"total": len(PHONES), "rows": PHONES}
         self.calls: Any = CALLS
+        self.sites: list[dict[str, Any]] | None = None
         self.qos: Any = in_force(None)
         self.version: int | None = None
         self.waiting: list[CallRecord] = []
@@ -362,7 +363,7 @@ class FakeCore:
                 raise LocalError("no call is parked there")
             return {"orbit": "7701"}
         if name.startswith("peers"):
-            return PEERS
+            return PEERS if self.sites is None else self.sites
         if name == "forwardings":
             return [FORWARDING]
         if name == "readiness.part":

@@ -32,6 +32,7 @@ MENU = (
     ("/records", "Records"),
     ("/groups", "Groups"),
     ("/trunk", "Trunk"),
+    ("/sites", "Sites"),
     ("/emergency", "Emergency"),
     ("/directory", "Directory"),
     ("/configuration", "Configuration"),

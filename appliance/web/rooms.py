@@ -28,6 +28,7 @@ from appliance.web.live import Live
 from appliance.web.metrics import Metrics
 from appliance.web.outside_pages import OutsidePages
 from appliance.web.page import Pages
+from appliance.web.peer_pages import PeerPages
 from appliance.web.peers_api import PeersApi
 from appliance.web.people_api import PeopleApi
 from appliance.web.record_pages import RecordPages
@@ -99,6 +100,7 @@ def open_rooms(
         SitePages(pages, desk),
         HelpPages(pages, desk),
         OutsidePages(pages, desk),
+        PeerPages(pages, desk),
         VersionsApi(bundles, live, stored),
         ConfigurationPages(pages, desk),
         BackupApi(core, store, settings, settings_file),

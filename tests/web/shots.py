@@ -18,7 +18,7 @@ from playwright.async_api import async_playwright
 from appliance.adapters.tls import ensure_certificate
 from appliance.bundle import Bundle
 from appliance.cloud.sample import make_sample
-from tests.fake_core import CALLS, PHONES, STATUS, record
+from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
 from tests.web.chromium import ARGUMENTS, EXECUTABLE
 from tests.web.house import PASSWORD, House, serve
 
@@ -29,6 +29,7 @@ PAGES = {
     "readiness": "/readiness",
     "waiting": "/waiting",
     "trunk": "/trunk?from=1001&number=1002",
+    "sites": "/sites",
     "emergency": "/emergency?from=1001",
     "calls": "/calls",
     "records": "/records",
@@ -79,6 +80,7 @@ def furnish(house: House) -> bytes:
         _call("c2", now - 12, "1020", "3000"),
         _call("c3", now - 40, "1015", "1009") | {"parked": "7701"},
     ]
+    house.core.sites = _sites(now)
     house.core.waiting = [_record(index, now) for index in range(9)]
     house.rooms.diary.take([zone | {"history": _day(now)} for zone in zones])
     return msgspec.json.encode(bundle)
@@ -87,6 +89,18 @@ def furnish(house: House) -> bytes:
 def _zone(name: str, now: float, rtt: float) -> dict[str, Any]:
     plain = STATUS["zones"][0] | {"id": name, "host": f"{name}.cloud.example", "rtt": rtt}
     return plain | {"since": now - 86400 * 2, "history": []}
+
+
+def _sites(now: float) -> list[dict[str, Any]]:
+    east, north = PEERS
+    served = {"mode": "survivability", "mode_since": now - 900, "way": "direct"}
+    old = {**east["certificate"], "expires": now + 12 * 86400}
+    west = {"site": "west", "code": "84", "host": "holdfast.west.example.com", "certificate": old}
+    return [
+        east | {"since": now - 86400 * 3, "mode_since": now - 86400 * 2},
+        north | {"since": now - 500, "last_error": {**north["last_error"], "at": now - 20}},
+        east | west | served | {"since": now - 7200, "calls": 3, "addresses": ["192.0.2.84 up"]},
+    ]
 
 
 def _day(now: float) -> list[dict[str, Any]]:

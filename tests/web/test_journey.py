@@ -27,6 +27,7 @@ PAGES = (
     "/records",
     "/groups",
     "/trunk",
+    "/sites",
     "/emergency",
     "/directory?search=user",
     "/configuration",

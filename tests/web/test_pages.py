@@ -18,7 +18,7 @@ from appliance.web.door_pages import _own_path
 from appliance.web.page import STATIC
 from appliance.web.record_pages import guarded
 from tests.cloud.reference_trial import site_bundle
-from tests.fake_core import CALLS, PHONES, STATUS, record
+from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
 from tests.web.house import PASSWORD, Browser, House, run
 from tests.web.test_site_api import with_group
 
@@ -143,6 +143,8 @@ def test_names_from_the_wire_stay_text(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(PHONES[0], "user_agent", HOSTILE)
     monkeypatch.setitem(PHONES[0], "name", HOSTILE)
     monkeypatch.setitem(CALLS[0], "steps", [HOSTILE])
+    monkeypatch.setitem(PEERS[1], "reason", HOSTILE)
+    monkeypatch.setitem(PEERS[1], "last_error", {"at": 1000.0, "text": f"again {HOSTILE}"})
 
     async def script(house: House) -> None:
         house.core.waiting = [record("r", caller=HOSTILE, caller_name=HOSTILE, reason=HOSTILE)]
