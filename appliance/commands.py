@@ -9,6 +9,7 @@ import msgspec
 
 from appliance.errors import LocalError
 from appliance.pbx import overview
+from appliance.pbx.drills import Drills
 from appliance.pbx.survival import Survival
 from appliance.pbx.switchboard import Switchboard
 from appliance.pbx.testing import AskedTest, scope_of
@@ -31,6 +32,7 @@ class Commanded(Protocol):
     alerts: Alerts
     emergency: Overview | None
     transactions: Transactions
+    drills: Drills
     wall: Callable[[float], float]
     started: float
     """Monotonic seconds."""
@@ -79,7 +81,15 @@ def _zone_list(core: Commanded, arguments: Row, now: float) -> list[Row]:
 def _mode(core: Commanded, arguments: Row, now: float) -> Row:
     if core.survival is None:
         return {"mode": "no_bundle", "since": None, "reason": "waiting for the first bundle"}
-    return msgspec.to_builtins(core.survival.state)  # type: ignore[no-any-return]
+    return {**msgspec.to_builtins(core.survival.state), "next_drill": _next_drill(core, now)}
+
+
+def _next_drill(core: Commanded, now: float) -> Row | None:
+    due = core.drills.next(now)
+    if due is None:
+        return None
+    drill = due.drill
+    return {"id": drill.id, "at": due.at, "minutes": drill.minutes, "who": list(drill.who)}
 
 
 def _begin_test(core: Commanded, arguments: Row, now: float) -> Row:

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from appliance.bundle import Bundle
-from appliance.call.actions import Action, Relay, Send
+from appliance.bundle import Bundle, Drill
+from appliance.call.actions import Action, Relay, SaveRecord, Send
 from appliance.call.events import (
     GatewayLocated,
     MediaEvent,
@@ -26,10 +26,13 @@ from appliance.call.restored import ports_of
 from appliance.call.saved import SavedCall, unpack
 from appliance.commands import COMMANDS
 from appliance.errors import LocalError, RemoteError
+from appliance.pbx.attendance import Attendance
+from appliance.pbx.drills import Drills
 from appliance.pbx.room import make_room
 from appliance.pbx.site import Site
-from appliance.pbx.survival import Mode, Survival, restored_state
+from appliance.pbx.survival import Mode, Survival, SurvivalState, restored_state
 from appliance.pbx.switchboard import Switchboard
+from appliance.pbx.testing import scope_of
 from appliance.pbx.zones import Zones
 from appliance.ports import Restored
 from appliance.settings import Settings
@@ -107,6 +110,8 @@ class Core:
             self.trunk,
             lines,
         )
+        self.drills = Drills(self.timers, emit, wall, self._begin_drill)
+        self._attendance = Attendance(self.switchboard.people)
         self.ways: Outside = Ways(self.trunk, lambda line, now: make_room(lines, line, now))
 
     # -- what comes in ------------------------------------------------------------------------
@@ -211,6 +216,7 @@ class Core:
         )
         self.emergency = Overview(bundle, self.help, self.callbacks, board.presence, self.wall)
         board.apply(Site(bundle, self.survival), groups, self.help, now)
+        self.drills.apply(bundle, now)
         if first:
             self._restore(now)
         return self._take()
@@ -245,12 +251,29 @@ class Core:
         survival = Survival(
             self.timers, self._emit, bundle.monitoring, self.wall, self._mode_changed
         )
+        survival.outcome = self._outcome
         zones = Zones(self.timers, self._emit, bundle.monitoring, survival.review)
         zones.apply(bundle.zones, bundle.monitoring, now)
         survival.start(zones, restored_state(self._restored.mode), now)
         self.survival, self.zones = survival, zones
 
+    def _begin_drill(self, drill: Drill, now: float) -> None:
+        """Begin a test that the bundle asks for; raises LocalError where none can begin now."""
+        site, survival, zones = self.switchboard.site, self.survival, self.zones
+        if site is None or survival is None or zones is None:
+            raise LocalError("there is no bundle yet")
+        if all(watch.state != "up" for watch in zones.watches.values()):
+            raise LocalError("no zone of the cloud answers")
+        scope = scope_of(site.bundle, site.directory, drill.who)
+        survival.test(drill.minutes * 60.0, now, scope, f"the drill {drill.id}")
+
+    def _outcome(self, state: SurvivalState) -> str:
+        site = self.switchboard.site
+        return self._attendance.told(site.bundle, state) if site is not None else ""
+
     def _mode_changed(self, mode: Mode, now: float) -> None:
+        if mode == "testing":
+            self._attendance.begin()
         self.switchboard.people.mode_changed(mode, now)
         self.trunk.peering.changed(now)
 
@@ -271,6 +294,8 @@ class Core:
     # -- what goes out ------------------------------------------------------------------------
 
     def _emit(self, action: Action) -> None:
+        if isinstance(action, SaveRecord):
+            self._attendance.took(action.record)
         self._actions.append(action)
 
     def _send(self, flow: Flow, data: bytes) -> None:

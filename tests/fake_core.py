@@ -310,6 +310,7 @@ class FakeCore:
         self.status = STATUS
         self.page: Any = {"total": len(PHONES), "rows": PHONES}
         self.calls: Any = CALLS
+        self.drill: Any = None
         self.sites: list[dict[str, Any]] | None = None
         self.qos: Any = in_force(None)
         self.version: int | None = None
@@ -330,7 +331,8 @@ class FakeCore:
             return {"version": self.version} if self.version else None
         if name == "mode":
             told = {"mode": self.mode, "since": 1000.0, "reason": "both zones answer"}
-            return told | ({"test_scope": "1001"} if self.mode == "testing" else {})
+            more = {"test_scope": "1001"} if self.mode == "testing" else {}
+            return told | more | {"next_drill": self.drill}
         if name == "records":
             return self._records(**arguments)
         if name == "records.pending":

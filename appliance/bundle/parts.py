@@ -189,6 +189,19 @@ class Hours(Part, frozen=True, kw_only=True):
     """Days that are unlike others; they win over windows, holidays and calendar."""
 
 
+class Drill(Part, frozen=True, kw_only=True):
+    """A test of survivability that begins and ends by itself, by the site's clock (A6)."""
+
+    id: Identifier
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ()
+    """On which it begins each week; empty: once, on `day`."""
+    day: Day | None = None
+    at: OpeningTime
+    minutes: Annotated[int, Meta(ge=1, le=480, description="a whole number from 1 to 480")] = 30
+    who: Annotated[tuple[Identifier, ...], Meta(max_length=500, description="at most 500")] = ()
+    """Extensions, ids or MACs of phones, extensions of groups; empty: the whole site."""
+
+
 class Prompt(Part, frozen=True, kw_only=True):
     """A message that callers hear, made ready once when the bundle is applied (D6).
 
@@ -366,3 +379,6 @@ class Bundle(Part, frozen=True, kw_only=True):
     ldap: Ldap = Ldap()
     prompts: tuple[Prompt, ...] = ()
     hours: tuple[Hours, ...] = ()
+    drills: Annotated[
+        tuple[Drill, ...], Meta(max_length=100, description="at most 100 drills")
+    ] = ()

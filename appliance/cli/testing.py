@@ -8,7 +8,10 @@ from typing import Any
 
 from appliance.cli.door import Door
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
-from appliance.cli.output import age, clean, print_json
+from appliance.cli.output import age, clean, moment, print_json
+
+SHOWN = 10
+"""Phones and groups of a drill that are named."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,6 +29,8 @@ def add_parser(subparsers: Any) -> None:
     new_parser(commands, "end", about).set_defaults(run=_end)
     about = "tell whether a test runs, for whom and how long; exit status 1 if none does"
     new_parser(commands, "show", about).set_defaults(run=_show)
+    about = "tell what came of the last test; exit status 1 if there was none"
+    new_parser(commands, "report", about).set_defaults(run=_report)
     for parser in commands.choices.values():
         add_json_option(parser)
 
@@ -45,6 +50,20 @@ def _show(arguments: argparse.Namespace) -> int:
     return OK if mode["mode"] == "testing" else NO
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    """Print how the last test that is over began and ended; the history is the latest first."""
+    history = Door(settings_of(arguments)).get("mode/history")
+    ends = [place for place, change in enumerate(history) if change["before"] == "testing"]
+    last = history[ends[0] : ends[0] + 2] if ends else []
+    if arguments.json:
+        print_json(last[::-1])
+    for change in () if arguments.json else last[::-1]:
+        print(f"{moment(change['at'])}  {clean(change['reason'])}")
+    if not ends and not arguments.json:
+        print("no test is in the history")
+    return OK if ends else NO
+
+
 def _tell(arguments: argparse.Namespace, mode: dict[str, Any]) -> int:
     if arguments.json:
         print_json(mode)
@@ -53,4 +72,8 @@ def _tell(arguments: argparse.Namespace, mode: dict[str, Any]) -> int:
         print(f"testing {clean(mode.get('test_scope') or 'the site')}: {left} left")
     else:
         print(f"no test runs; the mode is {mode['mode']}: {clean(mode['reason'])}")
+    drill = mode.get("next_drill")
+    if drill and not arguments.json:
+        whose = ", ".join(drill["who"][:SHOWN]) or "the site"
+        print(f"the drill {drill['id']} of {clean(whose)} begins {moment(drill['at'])}")
     return OK

@@ -95,6 +95,8 @@ class Survival:
         self._monitoring = monitoring
         self._wall = wall
         self._changed = changed
+        self.outcome: Callable[[SurvivalState], str] = lambda state: ""
+        """Tells what came of the test that is about to end."""
         self._zones: Zones | None = None
         self._cut_off_since: float | None = None
         self._test_ends: float | None = None
@@ -219,6 +221,8 @@ class Survival:
         after = TRANSITIONS[before].get(event)
         if after is None:
             return
+        if before == "testing" and (outcome := self.outcome(self.state)):
+            reason = f"{reason}; {outcome}"
         if after != "testing":
             self._test_ends = None
         test_until = None if self._test_ends is None else self._wall(self._test_ends)

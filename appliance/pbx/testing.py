@@ -47,6 +47,8 @@ def scope_of(bundle: Bundle, directory: Directory, words: Iterable[str]) -> Scop
     if len(words) > WORDS_LIMIT:
         raise LocalError(f"name up to {WORDS_LIMIT} phones and groups, or test the whole site")
     users = {user for word in words for user in _users(bundle, directory, word)}
+    if not users:
+        raise LocalError(f"nobody belongs to {' or '.join(words[:SHOWN])}; name somebody else")
     shown = ", ".join(words[:SHOWN]) + (f" and {len(words) - SHOWN} more" * (len(words) > SHOWN))
     return Scope(tuple(sorted(users)), shown)
 

@@ -36,6 +36,7 @@ def key(realm: str = "d.example", username: str = "a", **hashes: str) -> dict[st
     return {"username": username, "realm": realm} | (hashes or {"md5": HASH})
 
 
+DRILL = {"id": "weekly", "days": ["mon"], "at": "06:30"}
 A, B = user("a", "1001"), user("b", "1002")
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("same id", {"users": [A, user("a", "1002")]}, "users[1].id: `a` is also at users[0].id"),
@@ -70,6 +71,43 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "same number",
         {"users": [user("a", "1001", numbers=["+13125550100"]), B | {"numbers": ["+13125550100"]}]},
         "users[1].numbers[0]: `+13125550100` is also at users[0].numbers[0]",
+    ),
+    (
+        "a drill that never begins",
+        {"drills": [DRILL | {"days": []}]},
+        "drills[0].days: write either the weekdays in `days` or one date in `day`",
+    ),
+    (
+        "a drill both once and each week",
+        {"drills": [DRILL | {"day": "2026-12-01"}]},
+        "drills[0].days: write either",
+    ),
+    (
+        "a drill on no day",
+        {"drills": [DRILL | {"days": [], "day": "2026-02-30"}]},
+        "drills[0].day: `2026-02-30` is not in the calendar",
+    ),
+    (
+        "a drill twice on a weekday",
+        {"drills": [DRILL | {"days": ["mon", "mon"]}]},
+        "drills[0].days[1]: `mon` is also at drills[0].days[0]",
+    ),
+    ("same drill", {"drills": [DRILL, DRILL]}, "drills[1].id: `weekly` is also at drills[0].id"),
+    ("a drill at no time", {"drills": [DRILL | {"at": "24:00"}]}, "drills[0].at: "),
+    ("a drill of nine hours", {"drills": [DRILL | {"minutes": 540}]}, "drills[0].minutes: "),
+    (
+        "a drill of nobody",
+        {"users": [A], "drills": [DRILL | {"who": ["1001", "1009"]}]},
+        "drills[0].who[1]: `1009` is no extension, phone or group of this site",
+    ),
+    (
+        "a drill of a menu",
+        {
+            "users": [A],
+            "groups": [group("m", "300", members=[], kind="menu", keys={"1": "1001"})],
+            "drills": [DRILL | {"who": ["300"]}],
+        },
+        "drills[0].who[0]: nobody belongs to `300`",
     ),
     ("911", {"users": [user("a", "911")]}, "users[0].extension: `911` is dialled in an emergency"),
     (

@@ -99,6 +99,19 @@ def test_every_page_is_shown_to_whom_it_is_for(tmp_path: Path, role: str) -> Non
     run(tmp_path, script)
 
 
+def test_the_next_drill_stands_with_the_mode(tmp_path: Path) -> None:
+    async def script(house: House) -> None:
+        drill = {"id": "weekly", "at": 1_800_000_000.0, "minutes": 20, "who": ["300", "1001"]}
+        browser = await house.account("ann", "auditor")
+        assert "The drill" not in (await browser.ask("GET", "/survivability"))[1]
+        house.core.drill = drill
+        _, text = await browser.ask("GET", "/survivability")
+        assert "The drill <b>weekly</b> begins 2027-01-" in text
+        assert "for 20 min: 300, 1001." in text
+
+    run(tmp_path, script)
+
+
 def test_what_somebody_may_not_do_is_not_offered(tmp_path: Path) -> None:
     async def script(house: House) -> None:
         for role, offered in (("operator", True), ("auditor", False)):

@@ -9,6 +9,7 @@ from appliance.bundle.problem import Problem
 from appliance.bundle.rules import (
     calling,
     cloud,
+    drills,
     emergency,
     forwarding,
     groups,
@@ -77,5 +78,7 @@ RULES: tuple[Rule, ...] = (
     calling.orbits_are_a_range,
     calling.orbits_stay_free,
     calling.pickup_groups_have_users,
+    drills.drills_have_a_day,
+    drills.drills_are_for_somebody,
 )
 """In the order in which problems are told."""

@@ -20,6 +20,7 @@ SECTIONS = (
     "route_groups",
     "prompts",
     "hours",
+    "drills",
 )
 
 

@@ -44,7 +44,7 @@ def hours_can_be_kept(bundle: Bundle) -> Iterator[Problem]:
             if fault := _never_open(window):
                 yield Problem(f"{path}.windows[{index}]", fault)
         for index, day in enumerate(hours.holidays):
-            if not _is_date(day):
+            if not is_date(day):
                 text = f"`{day}` is not in the calendar; write a date like 2026-12-25"
                 yield Problem(f"{path}.holidays[{index}]", text)
 
@@ -54,7 +54,7 @@ def exceptions_can_be_kept(bundle: Bundle) -> Iterator[Problem]:
     for path, hours in rows("hours", bundle.hours):
         days = rows(f"{path}.exceptions", hours.exceptions)
         for below, special in days:
-            if not _is_date(special.day):
+            if not is_date(special.day):
                 text = f"`{special.day}` is not in the calendar; write a date like 2026-12-25"
                 yield Problem(f"{below}.day", text)
             for at, opening in rows(f"{below}.openings", special.openings):
@@ -99,7 +99,8 @@ def _never_open(window: Window) -> str:
     return ""
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Tell whether a text is a day of the calendar."""
     try:
         date.fromisoformat(text)
     except ValueError:
