@@ -96,8 +96,10 @@ def _sites(now: float) -> list[dict[str, Any]]:
     served = {"mode": "survivability", "mode_since": now - 900, "way": "direct"}
     old = {**east["certificate"], "expires": now + 12 * 86400}
     west = {"site": "west", "code": "84", "host": "holdfast.west.example.com", "certificate": old}
+    young = {**east["certificate"], "expires": now + 200 * 86400}
+    stood = {"since": now - 86400 * 3, "mode_since": now - 86400 * 2}
     return [
-        east | {"since": now - 86400 * 3, "mode_since": now - 86400 * 2},
+        east | stood | {"certificate": young},
         north | {"since": now - 500, "last_error": {**north["last_error"], "at": now - 20}},
         east | west | served | {"since": now - 7200, "calls": 3, "addresses": ["192.0.2.84 up"]},
     ]

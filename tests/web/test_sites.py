@@ -32,9 +32,18 @@ def test_every_site_is_shown_as_it_is_from_here(tmp_path: Path) -> None:
         east, north = row_of(text, "east"), row_of(text, "north")
         for words in ("82", "holdfast.east.example.com:5061", "answers for 1 min, 12.0 ms"):
             assert words in east
-        for words in ("with their cloud Standby for 1 h", "over the trunk 2", "by CN=Example CA"):
+        for words in (
+            "with their cloud Standby for 1 h",
+            "over the trunk 2 up now",
+            "by CN=Example CA",
+        ):
             assert words in east
-        for words in ("does not answer", "certificate has expired", "not known", "nowhere 0"):
+        for words in (
+            "does not answer",
+            "certificate has expired",
+            "not known",
+            "nowhere 0 up now",
+        ):
             assert words in north
         assert "last error 6 min ago: connection refused" in north
         assert "none shown yet" in north
