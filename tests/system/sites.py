@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ EXTENSION = "101"
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 600, "srtp": "off"}
 """Phones talk in the clear; sites between each other never do."""
 START = 40.0
+WRITTEN = 0.3
+"""Seconds until a registration is on the disk for certain; who is killed before has not got it."""
 TURN, TURNS = 0.6, 12
 """Seconds that both talk before they look at what they have heard, and how often at most."""
 LISTEN = 20 * PACKET
@@ -135,6 +138,7 @@ def mesh(folder: Path) -> Iterator[dict[str, Place]]:
             until(place.serves, START, f"{place.name} serves", place.evidence, step=0.2)
             place.phone = SecurePhone(place.beside, EXTENSION, place.tone, place.host.address)
             assert place.phone.account.register(600).status == 200
+        time.sleep(WRITTEN)
         yield {place.name: place for place in places}
     finally:
         network.close()
