@@ -136,6 +136,11 @@ class Attempt:
         """The phones that were rung last."""
         return self._ringing.branches if self._ringing is not None else []
 
+    @property
+    def found(self) -> list[Leg]:
+        """Who has come and been answered, though the client does not talk with it yet."""
+        return self.taking.found if self.taking is not None else []
+
     def stop(self, now: float, reason: str = "", but: Branch | None = None) -> None:
         """Cancel every phone that still rings, but one; nothing more is performed."""
         self.over = True
@@ -261,33 +266,36 @@ class Attempt:
         """Tell whether the client may hear a phone before it answers."""
         return self._ringing is not None and self._ringing.may_be_heard and not self.talks
 
-    def offer_to(self, branch: Branch) -> bytes:
+    def offer_to(self, leg: Leg) -> bytes:
         """Return what a phone is offered for the client; empty: it has to make the offer."""
         if self.terminal and self.terminal.told and not self.talks:
-            return self.terminal.offer_to(branch)
+            return self.terminal.offer_to(leg)
         side = opposite(self.side)
         if self.offer is None:
-            return self.media.offer_early(branch, side)
-        return self.media.offer(self.offer, self.client, branch, side, self.lines)
+            return self.media.offer_early(leg, side)
+        return self.media.offer(self.offer, self.client, leg, side, self.lines)
 
     def take_answer(self, branch: Branch, response: Response) -> bytes:
+        """Take what a phone answers with; as `understand`."""
+        return self.understand(branch, Session.parse(response.body))
+
+    def understand(self, leg: Leg, session: Session) -> bytes:
         """Take a phone's description; return what the client has to be told, if it can be.
 
         Raises RemoteError or Unavailable for an answer that cannot be passed on.
         """
-        session = Session.parse(response.body)
         if self.talks:
-            if branch.told is None:
+            if leg.told is None:
                 raise RemoteError(488, "an answer to an offer nobody made")
-            branch.heard = check_answer(branch.told, session)
+            leg.heard = check_answer(leg.told, session)
             return b""
         if self.terminal and self.terminal.told:
-            return self.terminal.joined_by(branch, session)
+            return self.terminal.joined_by(leg, session)
         if self.offer is None:
-            body = self.media.offer_onward(session, branch, self.client, self.side)
+            body = self.media.offer_onward(session, leg, self.client, self.side)
         else:
-            body = self.media.answer(session, branch, self.client, self.side, self.offer)
-        branch.heard = session
+            body = self.media.answer(session, leg, self.client, self.side, self.offer)
+        leg.heard = session
         return body
 
     def ringing(self, branch: Branch, response: Response, now: float) -> None:

@@ -288,7 +288,8 @@ class Call:
     def others(self) -> list[Leg]:
         """Legs that have no part in it any more, or not yet."""
         gone = [leg for leg in self._departing if leg is not None and not leg.ended]
-        return [*gone, *(self._handover.found if self._handover is not None else [])]
+        found = self._handover.found if self._handover is not None else []
+        return [*gone, *found, *(self.waiting.found if self.waiting is not None else [])]
 
     @property
     def handing_on(self) -> bool:

@@ -12,7 +12,6 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from appliance.call.actions import Sound
-from appliance.call.branch import Branch
 from appliance.call.caller import Caller
 from appliance.call.context import CallContext
 from appliance.call.events import SoundEnded
@@ -114,8 +113,8 @@ class Terminal:
             music = self._call.talks and self._call.context.policies.music_on_hold
             self._show(MUSIC if music else RINGBACK)
 
-    def offer_to(self, branch: Branch) -> bytes:
-        """Return the offer for a phone that is rung for the caller."""
+    def offer_to(self, leg: Leg) -> bytes:
+        """Return the offer for a phone that is rung for the caller, or has come to it."""
         caller = self._call.client
         if caller.heard is None or caller.told is None:
             raise Unavailable("the caller has not said where its audio goes")
@@ -123,16 +122,16 @@ class Terminal:
         lines = tuple([index for index, line in enumerate(session.media) if line.port])
         media = list(session.media)
         for index in lines:
-            media[index] = offered(media[index], branch, index)
+            media[index] = offered(media[index], leg, index)
         told = replace(session, media=tuple(media))
-        return self._call.media.tell(told, lines, branch, opposite(self._call.side))
+        return self._call.media.tell(told, lines, leg, opposite(self._call.side))
 
-    def joined_by(self, branch: Branch, session: Session) -> bytes:
+    def joined_by(self, leg: Leg, session: Session) -> bytes:
         """Take the answer of a phone that was rung; return what the caller is told, as before."""
         client = self._call.client
-        if branch.told is None or client.told is None:
+        if leg.told is None or client.told is None:
             raise RemoteError(488, "an answer to an offer nobody made")
-        branch.heard = check_answer(branch.told, session)
+        leg.heard = check_answer(leg.told, session)
         return client.told.encode()
 
     # -- what the caller does -----------------------------------------------------------------

@@ -91,6 +91,33 @@ def test_who_is_parked_hears_music_and_is_fetched() -> None:
     trio.bench.quiet()
 
 
+def test_who_fetches_may_leave_the_offer_to_us() -> None:
+    trio = Lot()
+    trio.park()
+    invite = trio.carol.invite("7701", body=b"")
+    offer = next(m for m in trio.carol.take() if isinstance(m, Response) and m.status == 200)
+    assert trio.bob.take() == []
+    body = sdp(trio.carol.host, 14000)
+    trio.carol.send(trio.carol.within(invite, offer, "ACK", cseq=invite.cseq.number, body=body))
+    agree(trio.bob, trio.bob.expect("INVITE"))
+    assert (trio.pair(), trio.parked) == ({"1002", "1003"}, [])
+    assert {side.remote[1] for side in trio.sides if side.remote} == {10000, 14000}
+    trio.hang_up(trio.bob)
+    trio.carol.expect("BYE")
+    trio.bench.quiet()
+
+
+def test_core_dies_while_who_fetches_has_our_offer_and_the_call_waits_on() -> None:
+    trio = Lot()
+    trio.park()
+    trio.carol.invite("7701", body=b"")
+    trio.carol.take()
+    trio.bench.restart()
+    trio.carol.answer(trio.carol.expect("BYE"), 200)
+    assert trio.parked == ["7701"]
+    assert trio.sides[1].hears == MUSIC
+
+
 def test_the_callee_may_park_the_caller_too() -> None:
     trio = Lot()
     trio.refer(trio.bob, TO_ORBIT)

@@ -144,11 +144,19 @@ def test_the_call_that_has_rung_for_longest_is_taken() -> None:
     assert ringing.callee.expect("CANCEL")
 
 
-def test_who_picks_up_has_to_say_where_its_audio_goes() -> None:
+@pytest.mark.parametrize("code", ["*971002", "*98"])
+def test_who_picks_up_may_leave_the_offer_to_us(code: str) -> None:
     ringing = Ringing()
-    ringing.near.invite("*971002", body=b"")
-    assert ringing.near.responses() == [100, 488]
+    invite = ringing.near.invite(code, body=b"")
+    offer = next(m for m in ringing.near.take() if isinstance(m, Response) and m.status == 200)
+    assert b"m=audio" in offer.body
     assert ringing.callee.take() == []
+    body = sdp(ringing.near.host, 14000)
+    ack = ringing.near.within(invite, offer, "ACK", cseq=invite.cseq.number, body=body)
+    ringing.near.send(ack)
+    answered(ringing.caller, ringing.invite)
+    assert "completed elsewhere" in (ringing.callee.expect("CANCEL").first("Reason") or "")
+    assert ringing.bench.record_of_the_only_call().answered_by == "1003"
 
 
 def test_a_phone_that_has_gone_takes_nothing() -> None:
