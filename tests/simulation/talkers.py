@@ -53,6 +53,8 @@ from tests.wire import Wire
 COMMIT = 0.012
 """Seconds from a row's being asked for to its being on disk, at most (store.PACE and a commit)."""
 CORE: Address = (HOLDFAST, 5060)
+LATE_OFFERS = 0.15
+"""Share of INVITEs that leave the offer to us."""
 PATIENCE = 60.0
 """Seconds a caller lets it ring."""
 KEPT = (SaveBinding, DropBinding, SaveCall, SaveForwarding, SaveRecord, SaveMode)
@@ -258,7 +260,8 @@ class Talker:
         """Call another phone."""
         self.partner, self.begun, self._given_up = extension, self._clock.now, False
         request = self._request("INVITE", f"sip:{extension}@{DOMAIN}", extension)
-        self.calling = self._ask(request, self._body())
+        offers = self._dice.random() > LATE_OFFERS
+        self.calling = self._ask(request, self._body() if offers else b"")
         mine = self.calling.request.call_id
         self._timers.arm(self._clock.now + PATIENCE, lambda now: self._give_up(mine, now))
 
@@ -314,7 +317,11 @@ class Talker:
                 self._begin(dialog, now)
         elif dialog is None or not self._is_ours(tx):
             dialog = uac_dialog(tx.request, response)
-        self._transactions.send_ack(dialog.ack(response.cseq.number), self._flow)
+        ack = dialog.ack(response.cseq.number)
+        if not tx.request.body:
+            ack.add("Content-Type", "application/sdp")
+            ack.body = self._body()
+        self._transactions.send_ack(ack, self._flow)
         if self.dialog is not dialog and tx.request.to.tag is None:
             self._transactions.request(dialog.new_request("BYE"), self._flow, now, self)
 
