@@ -160,6 +160,22 @@ class Baresip:
         time.sleep(seconds)
         return 0.7 * seconds < self.decoded() - before < 2 * seconds + 1
 
+    def messages(self) -> str:
+        """Give the phone's log, with every SIP message it has sent and received."""
+        return self.log.read_text(errors="replace")
+
+    def ringing(self, since: int = 0) -> str | None:
+        """Name the dialog of its first 180 after so many characters of its log, as Replaces does.
+
+        What is its remote tag is our local one, and so the to-tag (RFC 3891, section 3).
+        """
+        _, _, rest = self.messages()[since:].partition("SIP/2.0 180 ")
+        head = rest.replace("\r", "").partition("\n\n")
+        fields = (r"^Call-ID: (\S+)", r"^From: .*;tag=([^;\s]+)", r"^To: .*;tag=([^;\s]+)")
+        found = [re.search(field, head[0], re.MULTILINE) for field in fields] if head[1] else []
+        names = [one[1] for one in found if one]
+        return "{};to-tag={};from-tag={}".format(*names) if len(names) == 3 else None
+
     def trace(self) -> str:
         """Give the end of the phone's log, with its SIP messages, and what it heard."""
         files = sorted(self.recordings.glob("dump-*-dec.wav"))

@@ -9,6 +9,7 @@ from tests.system.network import APPLIANCE, Host
 from tests.system.site import DOMAIN, password
 
 SCENARIOS = Path(__file__).parent / "scenarios"
+MODEL = "User-Agent: desk phone 7"
 
 
 class Sipp:
@@ -23,9 +24,9 @@ class Sipp:
         """Register; fails where the registrar does not answer 200."""
         self._end(self._begin("register", server, ""))
 
-    def call(self, dialled: str) -> None:
-        """Call somebody, talk for a moment and hang up."""
-        self._end(self._begin("call", APPLIANCE, dialled))
+    def call(self, dialled: str, header: str = MODEL, scenario: str = "call") -> None:
+        """Call somebody with one more header, talk for a moment and hang up."""
+        self._end(self._begin(scenario, APPLIANCE, dialled, header=header))
 
     def calls(self, dialled: str, count: int, seconds: float) -> subprocess.Popen[bytes]:
         """Begin to call somebody `count` times, 50 a second, and to talk so long in each call."""
@@ -49,7 +50,7 @@ class Sipp:
         self._end(process, seconds)
 
     def _begin(
-        self, scenario: str, server: str, dialled: str, *more: str
+        self, scenario: str, server: str, dialled: str, *more: str, header: str = MODEL
     ) -> subprocess.Popen[bytes]:
         fields = self.folder / "fields.csv"
         who = f"[authentication username={self.name} password={password(self.name)}]"
@@ -64,6 +65,7 @@ class Sipp:
             "16000",
             "-nostdin",
         ]
+        words += ["-key", "header", header]
         words += ["-timeout", "90s", "-timeout_error"]
         words += ["-t", self.transport, "-trace_err", "-error_file", str(self.folder / "errors")]
         words += ["-trace_msg", "-message_file", str(self.folder / "messages"), *more]

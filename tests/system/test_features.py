@@ -12,6 +12,7 @@ from tests.system.baresip import Baresip
 from tests.system.ear import tones
 from tests.system.linphone import Linphone
 from tests.system.network import APPLIANCE
+from tests.system.sipp import Sipp
 from tests.system.site import DOMAIN, HOLDFAST, System, credential, password, site_in_outage
 from tests.system.waiting import until
 
@@ -19,7 +20,7 @@ POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
 PARTS = {
     "texts": {"outage": "Backup service is on.", "over": "It is over."},
     "park": {"first": "7701", "last": "7702"},
-    "pickup_groups": [{"id": "all", "members": ["101", "102", "103"]}],
+    "pickup_groups": [{"id": "all", "members": ["101", "102", "103", "106"]}],
     "groups": [
         {
             "id": "desk",
@@ -37,8 +38,9 @@ PARTS = {
             "extension": name,
             "aliases": [f"ana.silva.{name}"],
             "credentials": [credential(name)],
+            "forwarding": {"no_answer_after": 2},
         }
-        for name in ("101", "102", "103", "104", "105")
+        for name in ("101", "102", "103", "104", "105", "106")
     ],
 }
 LADDER = [
@@ -68,12 +70,17 @@ def account(number: int, answers: str = "auto") -> str:
 
 
 class Phones:
-    """A site in an outage with phones that answer by themselves: 101 to 103, and 104 that mixes."""
+    """A site in an outage with phones: 101 to 103, 104 that mixes, and 106 that follows a script.
+
+    They answer by themselves, but for the last.
+    """
 
     def __init__(self, site: System) -> None:
         self.site = site
         self.one, self.two, self.three = (self._phone(number) for number in range(3))
         self.mixer = Linphone(site.phone(3), site.folder, "104")
+        self.script = Sipp(site.phone(4), site.folder, "106")
+        self.script.register()
 
     def _phone(self, number: int) -> Baresip:
         host, folder = self.site.phone(number), self.site.folder
@@ -92,6 +99,25 @@ class Phones:
         until(lambda: other.hears(one.tone), 15, "the caller is heard", other.trace)
         until(lambda: one.hears(other.tone), 15, "who answers is heard", one.trace)
 
+    def become(self, phone: Baresip, account: str) -> None:
+        """Have a phone register by other words."""
+        phone.listen()
+        since = len(phone.events)
+        phone.become(account)
+        phone.wait("REGISTER_OK", 20, since)
+
+    def forward(self, phone: Baresip, code: str, way: str, target: str) -> None:
+        """Have a phone dial a code, and hang up as soon as its calls go elsewhere."""
+        since = self.dial(phone, f"{code}{target}")
+
+        def set_so() -> bool:
+            rows = self.site.holdfast("forwarding", "list") or []
+            return [row["in_force"].get(way) for row in rows] == [target]
+
+        until(set_so, 10, f"calls go to {target}", self.site.evidence)
+        phone.do("hangup")
+        phone.wait("CALL_CLOSED", 10, since)
+
     def last_record(self, callee: str) -> dict[str, Any]:
         """Return the record of the last call to a number, once it is over."""
 
@@ -107,7 +133,7 @@ class Phones:
 @pytest.fixture(scope="module")
 def phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phones]:
     folder: Path = tmp_path_factory.mktemp("features")
-    with site_in_outage(folder, 4, policies=POLICIES, parts=PARTS) as system:
+    with site_in_outage(folder, 5, policies=POLICIES, parts=PARTS) as system:
         found = Phones(system)
         yield found
         found.mixer.close()
@@ -196,21 +222,89 @@ def test_a_call_is_parked_and_fetched_by_somebody_else(phones: Phones) -> None:
     assert "103 takes the call" in steps
 
 
-def test_a_call_that_rings_is_picked_up_elsewhere(phones: Phones) -> None:
-    caller, rings, comes = phones.one, phones.two, phones.three
-    rings.listen()
-    since = len(rings.events)
-    rings.become(account(1, "manual"))
-    rings.wait("REGISTER_OK", 20, since)
+@pytest.fixture(scope="module")
+def manual(phones: Phones) -> Baresip:
+    """The phone of 102, which answers from now on when it is told to."""
+    phones.become(phones.two, account(1, "manual"))
+    return phones.two
+
+
+@pytest.fixture()
+def slow(phones: Phones, manual: Baresip) -> Iterator[Baresip]:
+    """The phone of 102, which answers when it is told to; afterwards it forwards nothing."""
+    manual.listen()
+    yield manual
+    phones.site.holdfast("forwarding", "reset", "102")
+
+
+def stood_in_for(phones: Phones, since: int, why: str) -> None:
+    """Check that 103 answers the call of 101 to 102, by 102's wish."""
+    phones.one.wait("CALL_ESTABLISHED", 10, since)
+    phones.one.do("hangup")
+    record = phones.last_record("102")
+    assert f"102 forwards to 103: {why}" in record["steps"]
+    assert record["answered_by"] == "103"
+
+
+def test_a_call_to_a_phone_that_says_it_is_busy_goes_on(phones: Phones, slow: Baresip) -> None:
+    phones.forward(slow, "*90", "busy", "103")
+    here = len(slow.events)
+    since = phones.dial(phones.one, "102")
+    slow.wait("CALL_INCOMING", 10, here)
+    slow.do("hangup")
+    stood_in_for(phones, since, "busy")
+
+
+def test_a_call_that_nobody_answers_goes_on(phones: Phones, slow: Baresip) -> None:
+    phones.forward(slow, "*92", "no_answer", "103")
+    here = len(slow.events)
+    since = phones.dial(phones.one, "102")
+    slow.wait("CALL_INCOMING", 10, here)
+    slow.wait("CALL_CLOSED", 10, here)
+    stood_in_for(phones, since, "no answer")
+
+
+def test_a_call_to_somebody_whose_phone_is_gone_goes_on(phones: Phones, slow: Baresip) -> None:
+    phones.forward(slow, "*94", "unreachable", "103")
+    slow.do("uadel", f"sip:102@{DOMAIN}")
+
+    def gone() -> bool:
+        rows = phones.site.holdfast("phones") or []
+        return "102" not in [row["extension"] for row in rows if row["registered"]]
+
+    until(gone, 10, "102 has no phone here", phones.site.evidence)
+    stood_in_for(phones, phones.dial(phones.one, "102"), "unreachable")
+    phones.become(slow, account(1, "manual"))
+
+
+@pytest.mark.parametrize("code", ["*98", "*97102"])
+def test_a_call_that_rings_is_picked_up_elsewhere(phones: Phones, slow: Baresip, code: str) -> None:
+    caller, comes = phones.one, phones.three
+    since = len(slow.events)
     there = phones.dial(caller, "102")
-    rings.wait("CALL_INCOMING", 10, since)
-    phones.dial(comes, "*98")
+    slow.wait("CALL_INCOMING", 10, since)
+    phones.dial(comes, code)
     caller.wait("CALL_ESTABLISHED", 10, there)
     phones.talk(caller, comes)
-    rings.wait("CALL_CLOSED", 10, since)
+    slow.wait("CALL_CLOSED", 10, since)
     caller.do("hangup")
-    until(lambda: not phones.site.holdfast("calls"), 10, "the call is over", phones.site.evidence)
     assert phones.last_record("102")["answered_by"] == "103"
+
+
+@pytest.mark.parametrize("scenario", ["call", "call_unoffered"])
+def test_a_call_that_rings_is_taken_by_a_phone_that_names_its_dialog(
+    phones: Phones, slow: Baresip, scenario: str
+) -> None:
+    since, before = len(slow.events), len(slow.messages())
+    there = phones.dial(phones.one, "102")
+    dialog = until(lambda: slow.ringing(before), 10, "102 rings", slow.trace)
+    phones.script.call("102", f"Replaces: {dialog}", scenario)
+    phones.one.wait("CALL_ESTABLISHED", 10, there)
+    slow.wait("CALL_CLOSED", 10, since)
+    assert "completed elsewhere" in slow.messages()[before:]
+    record = phones.last_record("102")
+    assert "106 takes the call" in record["steps"]
+    assert record["answered_by"] == "106"
 
 
 def heard_at(phones: Phones, where: Baresip | Linphone, *wanted: Baresip) -> None:
