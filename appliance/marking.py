@@ -22,11 +22,15 @@ class TrafficClass:
         return len(self._sockets)
 
     def mark(self, opened: socket.socket) -> None:
-        """Mark what this socket sends, now and whenever the class changes; raises OSError.
-
-        What a listener accepts begins with the listener's mark, but has to be marked to follow.
-        """
+        """Mark what this socket sends, now and whenever the class changes; raises OSError."""
         _set(opened, self.value)
+        self._sockets.add(opened)
+
+    def follow(self, opened: socket.socket) -> None:
+        """Mark what this socket sends whenever the class changes.
+
+        Enough for what a listener has accepted: it begins with the mark of its listener.
+        """
         self._sockets.add(opened)
 
     def change(self, value: int) -> None:

@@ -29,14 +29,20 @@ def test_a_socket_follows_its_class(family: int, kind: int) -> None:
         assert mark_of(other) == 26
 
 
-def test_what_a_listener_accepts_has_its_mark() -> None:
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+def test_what_a_listener_accepts_has_its_mark_and_follows(family: int, host: str) -> None:
     traffic = TrafficClass(16)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((host, 0), family=family) as listener:
         traffic.mark(listener)
-        with socket.create_connection(listener.getsockname()):
+        with socket.create_connection(listener.getsockname()[:2]):
             accepted, _ = listener.accept()
             with accepted:
                 assert mark_of(accepted) == 16
+                traffic.follow(accepted)
+                traffic.change(46)
+                assert mark_of(accepted) == 46
 
 
 def test_closed_and_forgotten_sockets_are_no_trouble() -> None:

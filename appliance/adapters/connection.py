@@ -224,9 +224,7 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Send now, or when there is room; a peer that reads too slowly is cut."""
         if self.state is State.OPEN:
-            if self._tls is not None:
-                data = self._tls.encrypt(data)
-            self._write(data)
+            self._write(data if self._tls is None else self._tls.encrypt(data))
         elif self.state < State.OPEN:
             self._waiting = [*(self._waiting or ()), data]
             if sum(map(len, self._waiting)) > HIGH_WATER:

@@ -36,6 +36,9 @@ class Listener:
         self._sock = open_listener(address, backlog)
         self.transport: Transport = transport
         self.local: Address = self._sock.getsockname()[:2]
+        self._family = self._sock.family
+        self._mark = SIGNALLING.value
+        """What those who wait to be accepted are marked with, for certain."""
         self._pause: asyncio.TimerHandle | None = None
         loop.add_reader(self._sock, self._accept)
 
@@ -49,15 +52,23 @@ class Listener:
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
             try:
-                sock, source = self._sock.accept()
-            except (BlockingIOError, ConnectionError):
+                descriptor, source = self._sock._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                self._mark = SIGNALLING.value  # All who come from now on begin with it.
+                return
+            except ConnectionError:
                 return
             except OSError:  # Out of descriptors: asking again at once would be a busy loop.
                 self._loop.remove_reader(self._sock)
                 self._pause = self._loop.call_later(PAUSE, self._resume)
                 return
+            # As `accept` does it, which asks for family and type each time and takes twice as long.
+            sock = socket.socket(self._family, socket.SOCK_STREAM, 0, descriptor)
             sock.setblocking(False)
-            SIGNALLING.mark(sock)
+            if self._mark == SIGNALLING.value:
+                SIGNALLING.follow(sock)
+            else:
+                SIGNALLING.mark(sock)
             self._admit(sock, source[:2], self.transport, self.local)
 
     def _resume(self) -> None:

@@ -27,6 +27,8 @@ _folds_and_lengths = re.compile(
     rb"\n(?:([ \t])|(?:[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[Ll][Ee][Nn][Gg][Tt][Hh]|[Ll])"
     rb"[ \t]*:[ \t]*([^\r\n]*))"
 ).findall
+_fold_or_length = re.compile(rb"\n(?:[ \t]|[Ll][ \t:]|[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[Ll])").search
+_NO_BODY = b"\r\nContent-Length: 0\r\n\r\n"
 _line_breaks = re.compile(rb"(?:\r\n)*").match
 _SALVAGED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
 
@@ -294,6 +296,11 @@ def _is_whole(data: bytes) -> bool:
     end = data.find(b"\r\n\r\n")
     if not 0 < end <= MAX_HEAD or data[:2] == b"\r\n":
         return False
+    if end == len(data) - 4 and data.endswith(_NO_BODY):
+        # Nearly every REGISTER: the only line that says how long the body is comes last.
+        found = _fold_or_length(data)
+        if found is not None and found.start() == len(data) - len(_NO_BODY) + 1:
+            return True
     length = _framed_length(data[:end])
     return length == len(data) - end - 4 and length <= MAX_BODY
 

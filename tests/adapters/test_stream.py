@@ -8,6 +8,7 @@ import pytest
 from appliance.adapters.connection import HIGH_WATER
 from appliance.adapters.listener import Listener
 from appliance.adapters.wire import SipWire
+from appliance.marking import SIGNALLING
 from appliance.sip.flow import Flow
 from tests.adapters.serving import LOOPS, REGISTER, Echo, place, serve, until
 
@@ -203,11 +204,11 @@ class Exhausted:
     def close(self) -> None:
         self.real.close()
 
-    def accept(self) -> tuple[socket.socket, object]:
+    def _accept(self) -> object:
         self.asked += 1
         if self.asked == 1:
             raise OSError(errno.EMFILE, "Too many open files")
-        return self.real.accept()
+        return self.real._accept()  # type: ignore[attr-defined]
 
 
 def test_out_of_descriptors_phones_wait_in_the_kernel(loop: str, tmp_path: Path) -> None:
@@ -223,6 +224,30 @@ def test_out_of_descriptors_phones_wait_in_the_kernel(loop: str, tmp_path: Path)
         assert await reader.readexactly(len(REGISTER)) == REGISTER
         assert listener._sock.asked < 5  # type: ignore[attr-defined]
         writer.close()
+
+    serve(loop, tmp_path, scenario)
+
+
+def test_who_waits_to_be_accepted_while_the_mark_changes_gets_the_new_one(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario(wire: SipWire, echo: Echo) -> None:
+        listener = next(
+            held
+            for held in wire._served.values()
+            if isinstance(held, Listener) and held.transport == "TCP"
+        )
+        before = SIGNALLING.value
+        with socket.create_connection(listener.local):  # It waits: the loop has no turn.
+            SIGNALLING.change(before + 1)
+            try:
+                await until(lambda: wire.statistics()["connections"] == 1)
+                accepted = next(iter(wire._streams._by_descriptor.values())).sock
+                tos = accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TOS)
+                assert tos >> 2 == before + 1
+            finally:
+                SIGNALLING.change(before)
+            assert accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) >> 2 == before
 
     serve(loop, tmp_path, scenario)
 

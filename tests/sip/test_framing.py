@@ -211,6 +211,29 @@ def test_a_stream_that_lies_is_broken_and_can_be_answered(lines: tuple[str, ...]
     assert framer.feed(MESSAGES[0]) == [] and not framer.pending
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("l: 5",),
+        ("L : 0",),
+        ("CONTENT-length: 0",),
+        ("Subject: folded", " l: 5", "content-length : 7"),
+    ],
+)
+def test_a_second_length_before_the_last_line_is_a_lie_in_one_read_too(
+    lines: tuple[str, ...],
+) -> None:
+    framer = StreamFramer()
+    assert len(framer.feed(options(*lines, "Content-Length: 0"))) == 1
+    assert framer.broken
+
+
+def test_a_folded_line_before_the_length_is_no_lie() -> None:
+    framer = StreamFramer()
+    whole = options("Subject: folded", " Content-Length: 5", "Content-Length: 0")
+    assert framer.feed(whole) == [whole] and not framer.broken
+
+
 def test_a_head_without_end_breaks_the_stream() -> None:
     framer, messages = StreamFramer(), []
     for _ in range(MAX_HEAD // 1000 + 1):
