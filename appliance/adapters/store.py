@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,17 @@ Read = Callable[[Tables, Moment], Any]
 
 def now() -> Moment:
     """Read every clock once."""
+    return Moment(_boot(), time.monotonic(), time.time())
+
+
+@cache
+def _boot() -> str:
+    """Return what names this boot of the machine, which outlives no process of ours."""
     try:
         boot = BOOT_FILE.read_text(encoding="ascii").strip()
     except OSError:  # Then every start is taken for a reboot, and the wall clock decides.
         boot = ""
-    return Moment(boot or f"unknown-{time.monotonic_ns()}", time.monotonic(), time.time())
+    return boot or f"unknown-{time.monotonic_ns()}"
 
 
 class Store:
@@ -106,7 +113,8 @@ class Store:
     def save(self, action: Saving) -> None:
         """Write soon; a call, a record or a mode at once."""
         self._queue.append(action)
-        if type(action) in URGENT:
+        # Setting wakes a thread, which costs us the turn that we are in; asking costs nothing.
+        if type(action) in URGENT and not self._urgent.is_set():
             self._urgent.set()
         if not self._wake.is_set():
             self._wake.set()

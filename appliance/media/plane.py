@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -121,40 +122,35 @@ class MediaClient:
         self._unsent.append(change)
 
     def _flush(self) -> None:
-        """Send this turn's changes, neighbours of one kind in one message, order kept."""
+        """Send this turn's changes, neighbours of one kind in one message, order kept.
+
+        All in one go: each write would wake the media process, which may have our processor.
+        """
         changes, self._unsent = self._unsent, []
-        relays: list[Relay] = []
-        keys: list[str] = []
-        for change in changes:
-            if isinstance(change, Relay):
-                self._send_drops(keys)
-                relays.append(change)
-            else:
-                self._send_puts(relays)
-                keys.append(change)
-        self._send_drops(keys)
-        self._send_puts(relays)
-
-    def _send_puts(self, relays: list[Relay]) -> None:
-        if relays:
-            self._send("media.put", "relays", relays)
-            relays.clear()
-
-    def _send_drops(self, keys: list[str]) -> None:
-        if keys:
-            self._send("media.drop", "keys", keys)
-            keys.clear()
+        frames = [
+            self._frame("media.put", "relays", list(group))
+            if kind is Relay
+            else self._frame("media.drop", "keys", list(group))
+            for kind, group in groupby(changes, type)
+        ]
+        if self._writer is not None:
+            self._writer.write(b"".join(frames))
 
     def _send_all(self) -> None:
         self._unsent.clear()
         self._send("media.marks", "media", self._mark)
-        self._send_drops(list(self._ending))
+        if self._ending:
+            self._send("media.drop", "keys", list(self._ending))
         self._send("media.resync", "relays", list(self._wanted.values()))
 
-    def _send(self, do: str, name: str, items: list[Relay] | list[str] | int) -> None:
-        self._asked += 1
+    def _send(self, do: str, name: str, items: list[Any] | int) -> None:
+        frame = self._frame(do, name, items)
         if self._writer is not None:
-            self._writer.write(encode(Message(id=self._asked, do=do, arguments={name: items})))
+            self._writer.write(frame)
+
+    def _frame(self, do: str, name: str, items: list[Any] | int) -> bytes:
+        self._asked += 1
+        return encode(Message(id=self._asked, do=do, arguments={name: items}))
 
     async def _stay_connected(self) -> None:
         await self._known.wait()
