@@ -32,6 +32,9 @@ LISTENERS_LIMIT = 100
 WAITING = 50
 """Events that wait for a listener who does not read; older ones are dropped, all repeat."""
 
+BUNDLE_CHANGES = ("version", "stored_at", "in_core", "failure", "refused_at")
+"""What of the bundle's state is told when it changes, besides the version that is held."""
+
 Event = tuple[str, Any]
 """Name and data."""
 
@@ -169,6 +172,7 @@ def events_of(view: View) -> dict[str, Any]:
     if status is None:
         return {"core": {"away": view.failure}, "issues": issues}
     stored = status["sync"].get("bundle") or {}
+    held = (stored.get("held") or {}).get("version")
     zones = [
         {"id": zone["id"], "state": zone["state"], "rtt": zone.get("rtt")}
         for zone in status["zones"]
@@ -180,6 +184,6 @@ def events_of(view: View) -> dict[str, Any]:
         "phones": {**status["phones"], "users": status["users"]},
         "calls": {"calls": status["calls"]},
         "records": status.get("records") or {},
-        "bundle": {name: stored.get(name) for name in ("version", "stored_at", "failure")},
+        "bundle": {name: stored.get(name) for name in BUNDLE_CHANGES} | {"held": held},
         "issues": issues,
     }

@@ -207,7 +207,7 @@ def test_what_changes_in_the_cloud_is_in_force_within_five_seconds(tmp_path: Pat
                 await asyncio.sleep(0.3)
                 (tmp_path / "site.json").write_bytes(msgspec.json.encode(site_bundle(version=2)))
                 begun = time.monotonic()
-                await _until(lambda: core.version == 2)
+                await _until(lambda: core.version == sync.state.version == 2)
                 assert time.monotonic() - begun < 5
                 assert sync.state.signer
                 loop.cancel()

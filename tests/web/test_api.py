@@ -75,7 +75,15 @@ def run(folder: Path, script: Callable[[Asker], Awaitable[None]]) -> None:
         ("calls", CALLS),
         ("mode/history", HISTORY),
         ("evidence", EVIDENCE),
-        ("mode", {"mode": "standby", "since": 1000.0, "reason": "both zones answer"}),
+        (
+            "mode",
+            {
+                "mode": "standby",
+                "since": 1000.0,
+                "reason": "both zones answer",
+                "next_drill": None,
+            },
+        ),
         ("records", []),
     ],
 )
