@@ -65,10 +65,24 @@ class Baresip:
         (self.folder / "accounts").write_text("")
         (self.folder / "contacts").write_text("")
         self.log = self.folder / "log"
-        self.process = host.start("baresip", "-f", str(self.folder), "-s", log=self.log)
+        self._start(account)
+
+    def _start(self, account: str) -> None:
+        self.process = self.host.start("baresip", "-f", str(self.folder), "-s", log=self.log)
         self._control = self._connect()
         # Only now, so that no event comes before we listen.
         self.do("uanew", account)
+
+    def restart(self, account: str) -> None:
+        """Switch the phone off and on, with this account; its events go on.
+
+        After some calls and changes of account baresip may end by itself: it is then only begun.
+        """
+        self._control.close()
+        self._pending = b""
+        self.process.terminate()
+        self.process.wait(10)
+        self._start(account)
 
     def _connect(self) -> socket.socket:
         def attempt() -> socket.socket | None:

@@ -100,10 +100,9 @@ class Phones:
         until(lambda: one.hears(other.tone), 15, "who answers is heard", one.trace)
 
     def become(self, phone: Baresip, account: str) -> None:
-        """Have a phone register by other words."""
-        phone.listen()
+        """Have a phone register by other words, switched off and on."""
         since = len(phone.events)
-        phone.become(account)
+        phone.restart(account)
         phone.wait("REGISTER_OK", 20, since)
 
     def forward(self, phone: Baresip, code: str, way: str, target: str) -> None:
@@ -328,7 +327,7 @@ def test_three_talk_by_a_phone_that_mixes_whatever_happens_to_its_two_calls(
     phones: Phones,
 ) -> None:
     mixer, ben, cleo, dora = phones.mixer, phones.one, phones.two, phones.three
-    cleo.become(account(1))
+    phones.become(cleo, account(1))
     for phone in (cleo, dora):
         phone.listen()
     at_cleo, at_dora = len(cleo.events), len(dora.events)
