@@ -18,8 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from appliance.adapters.pending import Moment, Pending, Saving
 from appliance.adapters.schema import is_corruption, open_database, snapshot_of, take_snapshot
-from appliance.adapters.tables import Moment, Pending, Saving, Tables
+from appliance.adapters.tables import Tables
 from appliance.call.actions import (
     Notice,
     SaveAlert,

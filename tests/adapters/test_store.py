@@ -16,9 +16,9 @@ import pytest
 from sqlite_utils import Database
 
 from appliance.adapters import store as module
+from appliance.adapters.pending import HELD_RECORDS, Moment, Pending
 from appliance.adapters.schema import migrations, snapshot_of, take_snapshot
 from appliance.adapters.store import Store
-from appliance.adapters.tables import HELD_RECORDS, Moment, Pending
 from appliance.call.actions import (
     DropAlert,
     DropBinding,

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from appliance.adapters.pending import Moment, Pending
 from appliance.adapters.schema import open_database
-from appliance.adapters.tables import Moment, Pending, Tables
+from appliance.adapters.tables import Tables
 from appliance.bundle import Monitoring
 from appliance.call.actions import SaveRecord
 from appliance.call.record import CallRecord
