@@ -110,6 +110,9 @@ def _show_in_force(arguments: argparse.Namespace) -> int:
         print(f"  {where}")
     if stored["url"]:
         print(f"  cloud {clean(stored['url'])}, last answer {moment(stored['asked_at'])}")
+        if stored["octets"] is not None:
+            how = "as a delta" if stored["by_delta"] else "whole"
+            print(f"  last sent {how}: {stored['octets']:,} octets")
     if stored["failure"]:
         print(f"  {coloured(clean(stored['failure']), 'yellow')}")
     if stored["problems"]:

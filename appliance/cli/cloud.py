@@ -94,6 +94,7 @@ def _add_api(commands: Any) -> None:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before every answer")
     parser.add_argument("--failing", action="store_true", help="503 to everything")
     parser.add_argument("--broken-bundle", action="store_true", help="serve half of the bundle")
+    parser.add_argument("--broken-delta", action="store_true", help="send deltas of no use")
     _add_data(parser)
     parser.set_defaults(cloud_run=_api)
 
@@ -153,6 +154,7 @@ def _api(arguments: argparse.Namespace) -> int:
         "delay": arguments.delay,
         "failing": arguments.failing,
         "broken_bundle": arguments.broken_bundle,
+        "broken_delta": arguments.broken_delta,
     }
     ask(Access.read(arguments.data), "/control/api", order)
     print("done")
@@ -170,7 +172,9 @@ def _status(arguments: argparse.Namespace) -> int:
         print(json.dumps(status, indent=2))
         return 0
     records, bundle = status["records"], status["bundle"]
-    print(f"site {status['site']}, bundle version {bundle['version']}")
+    pulls = bundle["pulls"]
+    print(f"site {status['site']}, bundle version {bundle['version']}", end="")
+    print(f", sent {pulls['full']} times whole and {pulls['delta']} times as a delta")
     for zone in status["zones"]:
         print(
             f"zone {zone['id']:<12} {zone['state']:<10} port {zone['port']:<5}"

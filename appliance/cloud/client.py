@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -18,6 +20,7 @@ import msgspec
 
 from appliance.bundle import BUNDLE_LIMIT
 from appliance.call.record import CallRecord
+from appliance.cloud.delta import FORMAT, BadDelta
 from appliance.errors import LocalError, Unavailable
 from appliance.marking import MANAGEMENT
 from appliance.settings import Settings
@@ -29,6 +32,10 @@ RECORD_TIMEOUT = aiohttp.ClientTimeout(total=20, connect=10, sock_connect=10, so
 CERTIFIED_LIMIT = 64 << 10
 DETAIL_LIMIT = 4096
 """Bytes read of an error's explanation."""
+DELTA_LIMIT = 4 << 20
+"""Bytes of a delta; another name for each of 10,000 users takes 190,000."""
+SHA_256 = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):")
+"""In Repr-Digest, RFC 9530."""
 
 
 class Refused(LocalError):
@@ -51,6 +58,20 @@ class FetchedBundle:
     data: bytes
     etag: str
     """What to show next time, so that it is not sent again; empty when the cloud gave none."""
+    by_delta: bool = False
+    octets: int = 0
+    """Of the body that came, unpacked: of the delta or of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedDelta:
+    """What makes a bundle of the one we have, not yet looked at (RFC 3229)."""
+
+    data: bytes
+    etag: str
+    """Of the bundle it makes."""
+    digest: bytes
+    """SHA-256 of the bundle it makes."""
 
 
 class CloudClient:
@@ -88,24 +109,31 @@ class CloudClient:
             await self._session.close()
 
     async def fetch_bundle(
-        self, site: str, known: list[str], wait: int = 0
-    ) -> FetchedBundle | None:
+        self, site: str, known: list[str], wait: int = 0, base: str = ""
+    ) -> FetchedBundle | FetchedDelta | None:
         """Return the site's bundle, or None when it is one of those whose ETags are `known`.
 
         A cloud that can lets the question wait for up to `wait` seconds until there is another
-        (RFC 7240, 4.3); `waits` tells whether it did.
+        (RFC 7240, 4.3); `waits` tells whether it did. `base` is the ETag of the one a delta may
+        start from; raises BadDelta for a delta that cannot be used.
         """
         url = f"{self._bundle_url}/v1/sites/{quote(site, safe='')}/bundle"
         headers = {"If-None-Match": ", ".join(known)} if known else {}
         if wait:
             headers["Prefer"] = f"wait={wait}"
+        if base:
+            headers["A-IM"] = FORMAT
         async with self._asking("GET", url, BUNDLE_TIMEOUT, headers) as answer:
-            self.waits = "wait=" in answer.headers.get("Preference-Applied", "")
+            if wait:
+                self.waits = "wait=" in answer.headers.get("Preference-Applied", "")
             if answer.status == 304:
                 return None
+            if answer.status == 226 and base:
+                return await _read_delta(answer, base)
             if answer.status != 200:
                 raise Unavailable(await _explain(answer))
-            return FetchedBundle(await _read_bounded(answer), answer.headers.get("ETag", ""))
+            data = await _read_bounded(answer, BUNDLE_LIMIT)
+            return FetchedBundle(data, answer.headers.get("ETag", ""), octets=len(data))
 
     async def enrol(self, token: str, request: str) -> Certified:
         """Have a one-time token answered with a certificate for a key (PKCS 10, PEM).
@@ -225,14 +253,31 @@ def client_certificate(settings: Settings) -> Path:
     return settings.data / "cloud" / "client.pem"
 
 
-async def _read_bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """Read the body, unpacked, up to one octet more than a bundle may have."""
+async def _read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read the body, unpacked; raises Unavailable for one that is larger than it may be."""
     data = bytearray()
     async for chunk in answer.content.iter_chunked(1 << 16):
         data += chunk
-        if len(data) > BUNDLE_LIMIT:
-            raise Unavailable(f"the cloud's bundle is larger than {BUNDLE_LIMIT:,} bytes")
+        if len(data) > limit:
+            raise Unavailable(f"the cloud's answer is larger than {limit:,} bytes")
     return bytes(data)
+
+
+async def _read_delta(answer: aiohttp.ClientResponse, base: str) -> FetchedDelta:
+    """Read a delta to the bundle whose ETag is `base`; raises BadDelta for any other answer."""
+    headers = answer.headers
+    digest = SHA_256.search(headers.get("Repr-Digest", ""))
+    if headers.get("IM", "").strip().lower() != FORMAT:
+        raise BadDelta(f"its format is {headers.get('IM', '')!r}, not {FORMAT}")
+    if headers.get("Delta-Base", base) != base:
+        raise BadDelta(f"it starts from {headers['Delta-Base']!r}, and {base} is here")
+    if digest is None:
+        raise BadDelta("no Repr-Digest with a sha-256 tells what it should make")
+    try:
+        data = await _read_bounded(answer, DELTA_LIMIT)
+    except (Unavailable, TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise BadDelta(_cause(error)) from error
+    return FetchedDelta(data, headers.get("ETag", ""), base64.b64decode(digest[1]))
 
 
 async def _explain(answer: aiohttp.ClientResponse) -> str:

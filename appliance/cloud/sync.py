@@ -21,6 +21,7 @@ from appliance.bundle import Bundle, BundleError, Problem, decode
 from appliance.bundle.dscp import marks
 from appliance.bundle.shrinkage import shrinkage
 from appliance.cloud.client import CloudClient
+from appliance.cloud.fetching import Fetching
 from appliance.cloud.shelf import BUNDLE_MODE, BundleShelf, Held, Kept, read_bundle_file
 from appliance.cloud.signature import PinnedKeys
 from appliance.cloud.sync_state import SyncState
@@ -66,8 +67,8 @@ class BundleSync:
         self._keys = PinnedKeys(settings.bundle_keys)
         self._shelf = BundleShelf(settings.bundles_folder)
         self._digest = b""
-        self._good_etag = ""
-        self._refused_etag = self._shelf.index.passed
+        passed = self._shelf.index.passed
+        self._fetching = Fetching(settings.bundle_file, self._keys, refused=passed)
         self._turn = asyncio.Lock()
         held = self._shelf.index.held
         self.state = SyncState(url=settings.cloud_url, site=settings.cloud_site, held=held)
@@ -86,7 +87,7 @@ class BundleSync:
         `again` looks once more at a bundle that was refused. Raises Unavailable, or LocalError
         (BundleError) when what came must not be used; `state` tells it as well.
         """
-        return await self._pulled([self._good_etag, "" if again else self._refused_etag])
+        return await self._pulled(self._fetching.known(again))
 
     async def offer(self, data: bytes, origin: str = "an admin") -> bool:
         """Apply a bundle an admin brings; return whether it is in force now and was not before.
@@ -105,12 +106,15 @@ class BundleSync:
             await self._take(data, held.origin, released=True)
             if self.state.held is not None:
                 self._let_go()
+            if held.etag:
+                self._fetching.accept(held.etag, data)
 
     async def discard(self, version: int) -> None:
         """Forget the bundle that is held; it is not fetched again."""
         async with self._turn:
-            self._refused_etag = self._held(version).etag
-            self._let_go(self._refused_etag)
+            etag = self._held(version).etag
+            self._fetching.refuse(etag)
+            self._let_go(etag)
 
     async def roll_back(self, version: int) -> None:
         """Put a version in force that was so before; only what is newer than all replaces it.
@@ -152,7 +156,7 @@ class BundleSync:
         whole = clock()
         while True:
             begun = clock()
-            known = [self._good_etag, self._refused_etag]
+            known = self._fetching.known()
             if begun - whole > WHOLE_INTERVAL:
                 whole, known = begun, []
             try:
@@ -164,7 +168,7 @@ class BundleSync:
 
     async def _pulled(self, known: list[str], wait: int = 0) -> bool:
         try:
-            fresh = await self._pull([etag for etag in known if etag], wait)
+            fresh = await self._pull(known, wait)
         except (Unavailable, LocalError) as error:
             self._failed(str(error))
             raise
@@ -193,20 +197,21 @@ class BundleSync:
             raise LocalError("no cloud to ask; set cloud_url")
         if not self.state.site:
             raise LocalError("no site yet; set cloud_site to its id at the cloud")
-        fetched = await self._cloud.fetch_bundle(self.state.site, known, wait)
+        fetched = await self._fetching.fetch(self._cloud, self.state.site, known, wait)
         self.state.asked_at = self._wall()
         if fetched is None:
             return False
+        self.state.by_delta, self.state.octets = fetched.by_delta, fetched.octets
         async with self._turn:
             try:
                 fresh = await self._take(fetched.data, "cloud", fetched.etag)
             except LocalError:
-                self._refused_etag = fetched.etag
+                self._fetching.refuse(fetched.etag)
                 raise
             if self.state.held is not None and self.state.held.etag == fetched.etag:
-                self._refused_etag = fetched.etag
+                self._fetching.refuse(fetched.etag)
             else:
-                self._good_etag, self._refused_etag = fetched.etag, ""
+                self._fetching.accept(fetched.etag, fetched.data)
             return fresh
 
     async def _take(self, data: bytes, origin: str, etag: str = "", released: bool = False) -> bool:
@@ -344,6 +349,7 @@ class BundleSync:
         self.state.issued = bundle.issued
         self.state.stored_at = stored_at
         self._digest = _digest(bundle)
+        self._fetching.keep(data)
         self._applied(bundle)
 
     def _refused(self, error: LocalError, bundle: Bundle | None) -> None:

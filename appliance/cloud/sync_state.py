@@ -23,6 +23,10 @@ class SyncState(msgspec.Struct, kw_only=True):
     """Why core does not."""
     asked_at: float | None = None
     """When the cloud last gave an answer that made sense."""
+    by_delta: bool = False
+    """The last bundle that the cloud sent came as a delta to the one before."""
+    octets: int | None = None
+    """Of what the cloud sent then."""
     failing_since: float | None = None
     failure: str = ""
     """Why the last pull did not succeed."""

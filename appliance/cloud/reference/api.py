@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from appliance.cloud.delta import FORMAT, HEAD
 from appliance.cloud.reference.faults import ApiFaults, ApiOrder, ZoneOrder
 from appliance.cloud.reference.ledger import Ledger
 from appliance.cloud.reference.registry import AskedCertificate, Registry
@@ -52,7 +55,7 @@ class Api:
         self._site_token = site_token
         self._control_token = control_token
         self.faults = ApiFaults()
-        self._bundle_pulls = {"full": 0, "unchanged": 0}
+        self._bundle_pulls = {"full": 0, "unchanged": 0, "delta": 0}
 
     def application(self) -> web.Application:
         """Build the aiohttp application."""
@@ -98,16 +101,28 @@ class Api:
     async def _get_bundle(self, request: web.Request) -> web.StreamResponse:
         known = request.headers.get("If-None-Match", "")
         waited = await self._wait_for_another(known, request.headers.get("Prefer", ""))
-        etag = f'"{self._site.etag}"'
+        etag, body = f'"{self._site.etag}"', self._site.body
         headers = {"ETag": etag, "Cache-Control": "no-cache"} | waited
         if etag in known:
             self._bundle_pulls["unchanged"] += 1
             return web.Response(status=304, headers=headers)
+        if found := await self._delta(request.headers, body):
+            self._bundle_pulls["delta"] += 1
+            return _delta_answer(body, *found, headers)
         self._bundle_pulls["full"] += 1
-        body = self._site.body
         if self.faults.order.broken_bundle:
             return web.Response(body=body[: len(body) // 2], content_type=BUNDLE_TYPE)
         return web.Response(body=body, content_type=BUNDLE_TYPE, headers=headers)
+
+    async def _delta(self, asked: Mapping[str, str], body: bytes) -> tuple[str, bytes] | None:
+        """Return the ETag of a bundle the appliance has, and the delta from it, if it takes one."""
+        if not _takes_deltas(asked.get("A-IM", "")):
+            return None
+        known = asked.get("If-None-Match", "").split(",")
+        found = await self._site.earlier.delta([etag.strip(' "') for etag in known], body)
+        if found and self.faults.order.broken_delta:
+            return found[0], HEAD + b"\x02{}\x00"
+        return found
 
     async def _wait_for_another(self, known: str, preference: str) -> dict[str, str]:
         """Let a question wait until the bundle is none of those known; return what was granted."""
@@ -204,6 +219,26 @@ def _decode(body: bytes, kind: type[Order]) -> Order | str:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
         return str(error)
+
+
+def _delta_answer(
+    body: bytes, base: str, delta: bytes, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Answer with what makes `body` of the bundle whose ETag is `base` (RFC 3229)."""
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    more = {"IM": FORMAT, "Delta-Base": f'"{base}"', "Repr-Digest": f"sha-256=:{digest}:"}
+    return web.Response(
+        status=226, reason="IM Used", body=delta, content_type=BUNDLE_TYPE, headers=headers | more
+    )
+
+
+def _takes_deltas(accepted: str) -> bool:
+    """Tell whether A-IM (RFC 3229, 10.5.3) names our format, and not with `q=0`."""
+    for one in accepted.split(","):
+        name, _, rest = one.strip().partition(";")
+        if name.strip().lower() == FORMAT:
+            return rest.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def _record_fault(record_id: str, key: str | None, body: bytes) -> str:

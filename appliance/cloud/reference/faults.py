@@ -72,6 +72,8 @@ class ApiOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """503 to everything but /control."""
     broken_bundle: bool = False
     """Serve half of the bundle."""
+    broken_delta: bool = False
+    """Send deltas that make another file."""
 
 
 class ApiFaults:

@@ -11,6 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.bundle import Bundle, Zone, decode
+from appliance.cloud.reference.earlier import Earlier
 from appliance.cloud.signature import signed
 from appliance.errors import LocalError
 
@@ -34,6 +35,7 @@ class SiteFile:
         self._stamp = self._file_stamp()
         self.plain = _read(file)
         """The bundle as the file has it."""
+        self.earlier = Earlier()
         self.render()
 
     def refresh(self) -> None:
@@ -65,6 +67,7 @@ class SiteFile:
         """The bundle, signed and ready to be sent."""
         self.etag = hashlib.sha256(self.body).hexdigest()[:32]
         """Changes exactly when `body` does."""
+        self.earlier.keep(self.etag, self.body)
 
 
 def _read(file: Path) -> Bundle:
