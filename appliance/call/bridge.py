@@ -15,7 +15,7 @@ from appliance.call.asked import Asked
 from appliance.call.context import CallContext
 from appliance.call.in_band import InBand
 from appliance.call.joining import Joining
-from appliance.call.leg import GONE, SDP, Headers, Leg
+from appliance.call.leg import GONE, Headers, Leg
 from appliance.call.media import CallMedia, parse_offer
 from appliance.call.relays import CALLEE, CALLER
 from appliance.errors import RemoteError, Unavailable
@@ -211,10 +211,7 @@ class Bridge:
             if tx.request.method == "INVITE":
                 leg.accept(tx, now, body, headers)
                 return
-            reply = leg.reply_to(tx.request, 200, headers)
-            reply.add("Content-Type", SDP)
-            reply.body = body
-            tx.respond(reply, now)
+            tx.respond(leg.reply_to(tx.request, 200, headers, body), now)
 
         return answered
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from appliance.call.context import CallContext
-from appliance.call.leg import SDP, Headers, Leg, LegOwner
+from appliance.call.leg import Headers, Leg, LegOwner
 from appliance.call.party import Party
 from appliance.call.saved import head_of
 from appliance.errors import RemoteError
@@ -75,10 +75,7 @@ class Caller(Leg):
             self._waiting.append((status, body))
             return
         self._sent_status = max(0 if forwarded else status, self._sent_status)
-        response = self.reply_to(self.invite.request, status)
-        if body:
-            response.add("Content-Type", SDP)
-            response.body = body
+        response = self.reply_to(self.invite.request, status, body=body)
         if self._must_be_reliable or (body and self._may_be_reliable):
             self._send_reliably(response, now)
         else:

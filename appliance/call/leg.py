@@ -264,10 +264,7 @@ class Leg:
         self, tx: ServerTransaction, now: float, body: bytes, headers: Headers | None = None
     ) -> None:
         """Answer an INVITE with 200 and repeat it until the ACK comes (RFC 3261, 13.3.1.4)."""
-        response = self.reply_to(tx.request, 200, headers)
-        if body:
-            response.add("Content-Type", SDP)
-            response.body = body
+        response = self.reply_to(tx.request, 200, headers, body)
         if self.invited is tx:
             self.invited = None
         self.repeat(tx, response, now)
@@ -306,16 +303,21 @@ class Leg:
         if self.invited is not None:
             self.refuse(self.invited, 487, now)
 
-    def reply_to(self, request: Request, status: int, headers: Headers | None = None) -> Response:
-        """Build a response to the phone, with our Contact where it makes or refreshes a dialog."""
+    def reply_to(
+        self, request: Request, status: int, headers: Headers | None = None, body: bytes = b""
+    ) -> Response:
+        """Build a response to the phone, with our Contact where it makes or refreshes a dialog.
+
+        `body`: a session description.
+        """
         tag = self.dialog.local_tag if self.dialog is not None else None
-        response = request.response(status, to_tag=tag)
+        lines: Headers = []
         if request.method in ("INVITE", "UPDATE") and 100 < status < 300:
-            response.add("Contact", contact_uri(self.flow))
-            response.add("Allow", ALLOW)
-        for name, value in headers or ():
-            response.add(name, value)
-        return response
+            lines += ("Contact", contact_uri(self.flow)), ("Allow", ALLOW)
+        lines += headers or ()
+        if body:
+            lines.append(("Content-Type", SDP))
+        return request.response(status, to_tag=tag, headers=lines, body=body)
 
     def acknowledged(self, ack: Request, now: float) -> None:
         """Take the ACK of our 2xx; a repeated one changes nothing."""

@@ -257,11 +257,7 @@ class Terminal:
         if request.method == "INVITE":
             caller.accept(tx, now, body, headers)
             return
-        reply = caller.reply_to(request, 200, headers)
-        if body:
-            reply.add("Content-Type", "application/sdp")
-            reply.body = body
-        tx.respond(reply, now)
+        tx.respond(caller.reply_to(request, 200, headers, body), now)
 
     # -- one step -----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from appliance.media.loop import Loop, log
 
 CONNECTIONS_LIMIT = 64
 """Core, admin and a few command lines; more are refused."""
-READ_SIZE = 1 << 18
+READ_SIZE = 1 << 16
 """Bytes taken at once, so that a large resync does not keep the packets waiting."""
 
 

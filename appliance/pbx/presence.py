@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
+from typing import Final
 
 from appliance.bundle import User
 from appliance.call.call import Call, CallState
 from appliance.call.steps import Target
 from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.location import Location
+
+
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class Presence:
@@ -51,23 +55,33 @@ class Presence:
 
     def changed(self, call: Call) -> None:
         """Look again who is in a call: it has begun, was answered, handed on or ended."""
-        before = self._parties.pop(call.id, frozenset())
-        for extension in before:
-            self._busy[extension] -= 1
-            if not self._busy[extension]:
-                del self._busy[extension]
-        self._waiting.pop(call.id, None)
+        before = self._parties.get(call.id, _NOBODY)
         if call.state is CallState.ENDED:
+            self._waiting.pop(call.id, None)
+            self._parties.pop(call.id, None)
+            self._replace(before, _NOBODY)
             record = call.draft.record
             if record.answered is not None and record.ended is not None:
                 self._idle_since.update(dict.fromkeys(before, record.ended))
             return
-        if call.state is not CallState.ANSWERED:
+        if call.state is CallState.ANSWERED:
+            self._waiting.pop(call.id, None)
+        else:
             self._waiting[call.id] = call
         legs = call.joined or (call.caller,)
-        now = frozenset(leg.extension for leg in legs if not leg.ended)
-        self._parties[call.id] = now
-        self._busy.update(now)
+        now = frozenset([leg.extension for leg in legs if not leg.ended])
+        if now != before:
+            self._parties[call.id] = now
+            self._replace(before, now)
+
+    def _replace(self, before: frozenset[str], now: frozenset[str]) -> None:
+        busy = self._busy
+        for extension in now - before:
+            busy[extension] += 1
+        for extension in before - now:
+            busy[extension] -= 1
+            if not busy[extension]:
+                del busy[extension]
 
     def keep(self, extensions: Iterable[str]) -> None:
         """Forget since when anybody is idle but these."""

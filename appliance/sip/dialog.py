@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from appliance.errors import RemoteError
 from appliance.sip.client_transaction import MAX_FORWARDS
 from appliance.sip.headers import NameAddr
 from appliance.sip.message import Header, Message, Request, Response
+from appliance.sip.scan import is_token
 from appliance.sip.uri import SipUri
 
 T = TypeVar("T")
@@ -141,12 +143,13 @@ def uac_dialog(request: Request, response: Response) -> Dialog:
 
     Without a usable Contact, which some phones leave out of 180, the request's URI stands in.
     """
+    local_uri, local_tag = _party(request, "From")
     return Dialog(
         call_id=request.call_id,
-        local_tag=request.from_.tag or "",
+        local_tag=local_tag,
         remote_tag=response.to.tag or "",
-        local_uri=_untagged(request.from_),
-        remote_uri=_untagged(request.to),
+        local_uri=local_uri,
+        remote_uri=_party(request, "To")[0],
         local_seq=request.cseq.number,
         remote_target=_contact(response) or request.uri,
         route_set=_recorded_backwards(response),
@@ -235,6 +238,25 @@ def _tagged(address: str, tag: str) -> str:
     return f"{address};tag={tag}" if tag else address
 
 
+def _party(request: Request, name: str) -> tuple[str, str]:
+    """Return address and tag of From or To in a request of ours.
+
+    Raises RemoteError(400) where they cannot be read.
+    """
+    text = request.first(name) or ""
+    address, tagged, tag = text.rpartition(";tag=") if not text.endswith(">") else (text, "", "")
+    if address.endswith(">") and (is_token(tag) or not tagged):
+        return _spelled(address), tag
+    party = request.from_ if name == "From" else request.to
+    return _untagged(party), party.tag or ""
+
+
+@lru_cache(maxsize=4096)
+def _spelled(address: str) -> str:
+    """Return an address without a tag as dialogs keep it: its calls all ask for the same."""
+    return _untagged(NameAddr.parse(address))
+
+
 def _untagged(address: NameAddr) -> str:
     rest = {name: value for name, value in address.params.items() if name != "tag"}
     return str(NameAddr(address.display, address.uri, rest))
@@ -242,5 +264,7 @@ def _untagged(address: NameAddr) -> str:
 
 def _as_request_uri(uri: SipUri) -> str:
     """Leave out what a Request-URI must not have (19.1.1): headers and the method parameter."""
+    if "method" not in uri.params and not uri.headers:
+        return str(uri)
     params = {name: value for name, value in uri.params.items() if name != "method"}
     return str(msgspec.structs.replace(uri, params=params, headers=()))

@@ -326,6 +326,11 @@ class Head:
         name = _settable(name, value)
         self._hold([(name, value), *self.headers])
 
+    def begin_path(self, via: str) -> None:
+        """Put our own Via, and no other, before all lines."""
+        headers = [header for header in self.headers if header[0] != "Via"]
+        self._hold([("Via", via), *headers])
+
     def replace_via(self, text: str, via: Via | None = None) -> None:
         """Write `text` in place of the top Via line; `via` is what is read there from now on.
 

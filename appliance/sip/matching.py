@@ -211,10 +211,8 @@ class Transactions:
     def _put_via(self, request: Request, flow: Flow) -> str:
         branch = MAGIC_COOKIE + self._identifiers.token()
         rport = "" if flow.reliable else ";rport"
-        request.remove("Via")
-        request.prepend(
-            "Via", f"SIP/2.0/{flow.transport} {host_port(flow.local)}{rport};branch={branch}"
-        )
+        local = host_port(flow.local)
+        request.begin_path(f"SIP/2.0/{flow.transport} {local}{rport};branch={branch}")
         return branch
 
     def receive_response(self, response: Response, flow: Flow, now: float) -> bool:

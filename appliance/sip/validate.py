@@ -126,8 +126,9 @@ def check_response(response: Response) -> bool:
         plain = response.plain
         if plain is None:
             _check_once(response)
-        if plain is None or has_parameters(plain):
-            _ = response.from_, response.to, response.call_id, response.cseq, response.contacts
+        elif not has_parameters(plain):
+            return True  # a plain message has one Via
+        _ = response.from_, response.to, response.call_id, response.cseq, response.contacts
         return len(response.vias) == 1
     except RemoteError:
         return False

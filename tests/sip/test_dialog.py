@@ -82,6 +82,29 @@ def test_who_calls_takes_them_from_the_answer():
     assert (dialog.local_seq, dialog.remote_seq, dialog.state) == (7, None, DialogState.CONFIRMED)
 
 
+@pytest.mark.parametrize(
+    ("header", "address", "tag"),
+    [
+        ("Bob <sip:bob@b.example>;tag=t1", '"Bob" <sip:bob@b.example>', "t1"),
+        ("<sip:bob@b.example>;x=1;tag=t1", "<sip:bob@b.example>;x=1", "t1"),
+        ("<sip:bob@b.example>;tag=t1;x=1", "<sip:bob@b.example>;x=1", "t1"),
+        ("sip:bob@b.example;tag=t1", "<sip:bob@b.example>", "t1"),
+        ('"a;tag=b" <sip:bob@b.example>', '"a;tag=b" <sip:bob@b.example>', ""),
+        ("<sip:bob@b.example;tag=u>", "<sip:bob@b.example;tag=u>", ""),
+        ("<sip:bob@b.example;tag=u>;tag=t1", "<sip:bob@b.example;tag=u>", "t1"),
+        ("<sip:bob@b.example>", "<sip:bob@b.example>", ""),
+        ("tel:+4930123", "<tel:+4930123>", ""),
+    ],
+)
+def test_who_calls_is_kept_without_the_tag_however_it_was_written(header, address, tag):
+    ours = invite()
+    ours.set("From", header)
+    dialog = uac_dialog(ours, answer())
+    assert (dialog.local_uri, dialog.local_tag) == (address, tag)
+    ours.set("To", header)
+    assert uac_dialog(ours, answer()).remote_uri == address
+
+
 def test_a_provisional_response_makes_an_early_dialog():
     assert uac_dialog(invite(), ringing("b1")).state is DialogState.EARLY
 
