@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Iterable
 from typing import Final
 
@@ -26,7 +25,8 @@ class Presence:
         """Calls whose caller is with nobody yet."""
         self._parties: dict[str, frozenset[str]] = {}
         """By call."""
-        self._busy: Counter[str] = Counter()
+        self._busy: dict[str, int] = {}
+        """In how many calls an extension is; those that are in none are left out."""
         self._idle_since: dict[str, float] = {}
 
     def phones(self, user: User) -> tuple[Target, ...]:
@@ -77,11 +77,11 @@ class Presence:
     def _replace(self, before: frozenset[str], now: frozenset[str]) -> None:
         busy = self._busy
         for extension in now - before:
-            busy[extension] += 1
+            busy[extension] = busy.get(extension, 0) + 1
         for extension in before - now:
-            busy[extension] -= 1
-            if not busy[extension]:
-                del busy[extension]
+            calls = busy.pop(extension) - 1
+            if calls:
+                busy[extension] = calls
 
     def keep(self, extensions: Iterable[str]) -> None:
         """Forget since when anybody is idle but these."""
