@@ -11,7 +11,6 @@ from appliance.call.steps import Target
 from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.location import Location
 
-
 _NOBODY: Final[frozenset[str]] = frozenset()
 
 
