@@ -15,6 +15,8 @@ from appliance.pbx.switchboard import Switchboard
 from appliance.pbx.testing import AskedTest, scope_of
 from appliance.pbx.zones import Zones
 from appliance.sip.matching import Transactions
+from appliance.sip.redaction import redacted
+from appliance.sip.traces import Traces
 from sbc_bridge.emergency.alerts import Alerts
 from sbc_bridge.emergency.overview import Overview
 from sbc_bridge.trunk import Trunk
@@ -33,6 +35,7 @@ class Commanded(Protocol):
     emergency: Overview | None
     transactions: Transactions
     drills: Drills
+    traces: Traces
     wall: Callable[[float], float]
     started: float
     """Monotonic seconds."""
@@ -133,6 +136,24 @@ def _calls(core: Commanded, arguments: Row, now: float) -> list[Row]:
     return overview.calls(core.switchboard)
 
 
+def _messages(core: Commanded, arguments: Row, now: float) -> Row | None:
+    trace = core.traces.find(str(arguments.get("id")))
+    if trace is None:
+        return None
+    messages = [
+        {
+            "at": core.wall(message.at),
+            "sent": message.sent,
+            "transport": message.flow.transport,
+            "local": message.flow.local,
+            "remote": message.flow.remote,
+            "data": redacted(message.data),
+        }
+        for message in trace.messages
+    ]
+    return {"messages": messages, "left_out": trace.left_out}
+
+
 def _forwardings(core: Commanded, arguments: Row, now: float) -> list[Row]:
     return overview.forwardings(core.switchboard)
 
@@ -213,6 +234,7 @@ COMMANDS: dict[str, Callable[[Commanded, Row, float], Any]] = {
     "phones": _phones,
     "phones.page": _phone_page,
     "calls": _calls,
+    "calls.messages": _messages,
     "readiness": _readiness,
     "readiness.part": _readiness_part,
     "forwardings": _forwardings,

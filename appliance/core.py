@@ -42,6 +42,7 @@ from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import Transactions
 from appliance.sip.message import Request
 from appliance.sip.timers import TimerQueue
+from appliance.sip.traces import Traces
 from appliance.sip.validate import check_request, check_response
 from sbc_bridge.emergency.alerts import Alerts
 from sbc_bridge.emergency.callbacks import Callbacks
@@ -75,6 +76,7 @@ class Core:
         self.timers = TimerQueue()
         self.transactions = Transactions(self.timers, self._send, identifiers)
         self._turns = Turns()
+        self.traces = Traces()
         self.help: Help | None = None
         self.emergency: Overview | None = None
         self.survival: Survival | None = None
@@ -109,6 +111,7 @@ class Core:
             settings.media_ports,
             self.trunk,
             lines,
+            self.traces,
         )
         self.drills = Drills(self.timers, emit, wall, self._begin_drill)
         self._attendance = Attendance(self.switchboard.people)
@@ -125,7 +128,8 @@ class Core:
         """Take one whole SIP message (a datagram, or what the framer cut from a stream)."""
         self.timers.now = now
         if data.startswith(b"REGISTER ") and self.switchboard.receive_straight(data, flow, now):
-            return self._take()
+            return self._take_untraced()
+        self.traces.came(data, flow, now)
         try:
             message = parse(data)
         except BadMessage as error:
@@ -296,11 +300,20 @@ class Core:
     def _emit(self, action: Action) -> None:
         if isinstance(action, SaveRecord):
             self._attendance.took(action.record)
+            self.traces.end(action.record.id)
         self._actions.append(action)
 
     def _send(self, flow: Flow, data: bytes) -> None:
         self._actions.append(Send(flow, data))
 
     def _take(self) -> list[Action]:
+        actions = self._take_untraced()
+        now, sent = self.timers.now, self.traces.sent
+        for action in actions:
+            if type(action) is Send:
+                sent(action.data, action.flow, now)
+        return actions
+
+    def _take_untraced(self) -> list[Action]:
         actions, self._actions = self._actions, []
         return actions

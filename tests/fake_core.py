@@ -11,6 +11,7 @@ from appliance.bundle import decode
 from appliance.bundle.dscp import in_force
 from appliance.call.record import CallRecord
 from appliance.errors import LocalError, Unavailable
+from tests.messages import messages
 
 
 def record(name: str, **more: Any) -> CallRecord:
@@ -311,6 +312,7 @@ class FakeCore:
         self.page: Any = {"total": len(PHONES), "rows": PHONES}
         self.calls: Any = CALLS
         self.drill: Any = None
+        self.messages: dict[str, Any] = {"c1": messages()}
         self.sites: list[dict[str, Any]] | None = None
         self.qos: Any = in_force(None)
         self.version: int | None = None
@@ -333,6 +335,8 @@ class FakeCore:
             told = {"mode": self.mode, "since": 1000.0, "reason": "both zones answer"}
             more = {"test_scope": "1001"} if self.mode == "testing" else {}
             return told | more | {"next_drill": self.drill}
+        if name == "calls.messages":
+            return self.messages.get(arguments["id"])
         if name == "records":
             return self._records(**arguments)
         if name == "records.pending":

@@ -305,6 +305,7 @@ class Bench:
         assert not board.ongoing._callers
         assert not len(self.calls), "a reference holds a call that is over: memory grows"
         assert len(board.reach) == 0
+        assert not self.core.traces._up, "a call that is over is remembered as one that is up"
 
 
 class Phone:

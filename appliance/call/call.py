@@ -251,6 +251,8 @@ class Call:
         self._handover = None
         self._departing = [*self._departing, self.legs[side]]
         comes.owner = self
+        if comes.dialog is not None:
+            self.context.traces.join(self.id, comes.dialog.call_id)
         self.media.settle()
         self.join(caller, callee)
         self.media.connect(caller, callee)

@@ -19,6 +19,7 @@ from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import ServerTransaction, Transactions
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import TimerQueue
+from appliance.sip.traces import Traces
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REGISTER, REFER, MESSAGE"
 """Methods we take from a phone (RFC 3261, 20.5)."""
@@ -83,6 +84,8 @@ class CallContext:
     """Who finds the way for calls that are handed on."""
     lines: Lines = field(default_factory=Lines)
     """Which legs lead out of the site, and on which line."""
+    traces: Traces = field(default_factory=Traces)
+    """What is said in calls, for whoever looks into one."""
     legs: Dialogs[InDialog] = field(default_factory=Dialogs)
     """Every dialog of every leg: where in-dialog requests find their call."""
 

@@ -32,6 +32,7 @@ def take(call: Call, tx: ServerTransaction, flow: Flow, party: Party, now: float
     except (RemoteError, Unavailable):
         comes.close()
         raise
+    call.context.traces.join(call.id, tx.request.call_id)
     return comes
 
 
@@ -49,4 +50,5 @@ def replace(
     except (RemoteError, Unavailable):
         comes.close()
         raise
+    call.context.traces.join(call.id, tx.request.call_id)
     return comes

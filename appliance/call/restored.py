@@ -112,6 +112,8 @@ def _resume(
     branch = Branch(context, call, target, invitation)
     branch.alive = False
     branch.establish(callee.dialog)
+    for dialog in (caller.dialog, callee.dialog):
+        context.traces.join(call.id, dialog.call_id)
     bridge = call.join(call.caller, branch)
     call.media.resume(media)
     _resume_leg(call.caller, caller, offset, now)

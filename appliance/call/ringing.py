@@ -81,6 +81,7 @@ class Ringing:
             diverted=step.diverted,
             headers=call.headers,
         )
+        call.context.traces.join(call.draft.record.id, invitation.call_id)
         self.branches = [
             Branch(call.context, call.legs, target, _shown(invitation, target), call)
             for target in step.targets

@@ -8,11 +8,13 @@ from typing import Any
 
 from appliance.cli.door import Door
 from appliance.cli.ladder import print_ladder
+from appliance.cli.messages import MESSAGES, run_messages
 from appliance.cli.options import (
     NO,
     OK,
     add_id_option,
     add_json_option,
+    add_output_option,
     id_of,
     new_parser,
     settings_of,
@@ -25,13 +27,18 @@ from appliance.cli.records import show_record
 def add_parser(subparsers: Any) -> None:
     """Add `calls`."""
     parser = new_parser(subparsers, "calls", "list the calls that are up now, or show one")
-    add_id_option(parser, "show this one, up or over; exit status 1 if it is not up")
+    about = "show this one, up or over; exit status 1 if it is not up; "
+    about_messages = "`ladder ID`: draw its SIP messages; `pcap ID`: write them to a file"
+    add_id_option(parser, about + about_messages)
+    add_output_option(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a row for each call, or everything about one."""
+    if arguments.words[:1] in MESSAGES:
+        return run_messages(arguments)
     chosen = id_of(arguments)
     door = Door(settings_of(arguments))
     calls = door.get("calls")

@@ -53,10 +53,10 @@ class Door:
         body = None if content is None else msgspec.json.encode(content)
         return self._ask(method, path, body, TIMEOUT)
 
-    def save(self, path: str, content: Any, file: Path) -> int:
+    def save(self, path: str, content: Any, file: Path, method: str = "POST") -> int:
         """Write what the API answers to a new file; return its size. Raises as `get` does."""
-        body = msgspec.json.encode(content)
-        with self._answering("POST", path, body, SAVE_TIMEOUT) as answer:
+        body = None if content is None else msgspec.json.encode(content)
+        with self._answering(method, path, body, SAVE_TIMEOUT) as answer:
             if answer.status != 200:
                 _judge(answer.status, answer.read(ANSWER_LIMIT))
             try:

@@ -34,9 +34,13 @@ class Rung(NamedTuple):
 
 def ladder(call: Mapping[str, Any]) -> list[str]:
     """Return the lines that show a call or a record of the API, at most 80 columns wide."""
-    rungs = list(rungs_of(call))
+    return drawn(list(rungs_of(call)), call["caller"])
+
+
+def drawn(rungs: Sequence[Rung], caller: str) -> list[str]:
+    """Return the lines of any ladder; `caller` is what stands above the caller's column."""
     lanes = _lanes(rungs)
-    lines = [_heading(call, lanes)]
+    lines = [_heading(caller, lanes)]
     for rung in rungs:
         lines += _draw(rung, lanes)
     return lines
@@ -88,8 +92,8 @@ def _lanes(rungs: Sequence[Rung]) -> list[str]:
     return [CALLER_LEG, "", *shown]
 
 
-def _heading(call: Mapping[str, Any], lanes: Sequence[str]) -> str:
-    names = {CALLER_LEG: clean(call["caller"]), "": "Holdfast"}
+def _heading(caller: str, lanes: Sequence[str]) -> str:
+    names = {CALLER_LEG: clean(caller), "": "Holdfast"}
     cells = [_short(names.get(lane, clean(lane))).center(LANE) for lane in lanes]
     return (" " * (TIME - LANE // 2 + 1) + "".join(cells)).rstrip()
 

@@ -81,6 +81,17 @@ def id_of(arguments: argparse.Namespace) -> str | None:
     return words[0] if words else None
 
 
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    """Add where `pcap ID` writes."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="with `pcap ID`: the new file (default: holdfast-call-ID.pcapng)",
+    )
+
+
 def new_parser(subparsers: Any, name: str, about: str, **more: Any) -> argparse.ArgumentParser:
     """Add a command with a help page of its own, which takes the global options as well."""
     parser: argparse.ArgumentParser = subparsers.add_parser(

@@ -8,11 +8,13 @@ from urllib.parse import quote
 
 from appliance.cli.door import Door, Problem
 from appliance.cli.ladder import print_ladder
+from appliance.cli.messages import MESSAGES, run_messages
 from appliance.cli.options import (
     NO,
     OK,
     add_id_option,
     add_json_option,
+    add_output_option,
     id_of,
     new_parser,
     settings_of,
@@ -24,15 +26,20 @@ from appliance.cli.quality import LEGS, mos_of, print_quality
 def add_parser(subparsers: Any) -> None:
     """Add `records`."""
     parser = new_parser(subparsers, "records", "list call records, the latest first, or show one")
-    add_id_option(parser, "show this one and how it was heard; exit status 1 if there is none")
+    about = "show this one and how it was heard; exit status 1 if there is none; "
+    about_messages = "`ladder ID`: draw its SIP messages; `pcap ID`: write them to a file"
+    add_id_option(parser, about + about_messages)
     parser.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
     parser.add_argument("--since", type=float, metavar="TIME", help="begun since, Unix seconds")
+    add_output_option(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print records."""
+    if arguments.words[:1] in MESSAGES:
+        return run_messages(arguments)
     door = Door(settings_of(arguments))
     chosen = id_of(arguments)
     if chosen is not None:

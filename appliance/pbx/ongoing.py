@@ -49,6 +49,7 @@ class OngoingCalls:
         record = begun(name, context.site, mode, party.extension, party.name, dialled, started)
         call = Call(context, tx, flow, party, record, self._over)
         self.by_id[call.id] = call
+        context.traces.join(call.id, tx.request.call_id)
         self._ringing[tx] = call
         if flow.reliable:
             self._callers.setdefault(flow, {})[call.id] = call

@@ -47,6 +47,7 @@ from appliance.sip.matching import ServerTransaction, Transactions
 from appliance.sip.message import Request, Response
 from appliance.sip.register_shape import RegisterShapes
 from appliance.sip.timers import TimerQueue
+from appliance.sip.traces import Traces
 
 Emit = Callable[[Action], None]
 
@@ -64,6 +65,7 @@ class Switchboard:
         media_ports: tuple[int, int],
         outside: Outside,
         lines: Lines,
+        traces: Traces,
     ) -> None:
         self.site: Site | None = None
         self.reach = Reach(timers, self._find_phone)
@@ -77,7 +79,7 @@ class Switchboard:
         self.pager = Pager(transactions, identifiers)
         self.takeovers = Takeovers(self.calls, self._may_take)
         self._outside = outside
-        self._lines = lines
+        self._lines, self._traces = lines, traces
         self._timers = timers
         self._transactions = transactions
         self._identifiers = identifiers
@@ -126,6 +128,7 @@ class Switchboard:
             reach=self.reach,
             exchange=Exchange(site.directory, self._destinations, bundle.site.domain),
             lines=self._lines,
+            traces=self._traces,
             legs=legs,
         )
         self.own_calls.context = self._context

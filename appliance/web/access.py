@@ -17,6 +17,8 @@ class Access:
     """What a token must have in its scopes; None: no token may."""
     public: bool = False
     """Needs no log-in at all."""
+    noted: bool = False
+    """Stands in the audit log though it changes nothing."""
     before_own_password: bool = False
     """Also for an account that has not chosen its own password yet."""
 
@@ -52,6 +54,8 @@ SELF = Access(frozenset(ROLES), before_own_password=True)
 READ = Access(frozenset(ROLES), "read")
 METRICS = Access(frozenset(ROLES), "metrics")
 OPERATE = Access(frozenset({"admin", "operator"}), "operate")
+TAKE = Access(frozenset({"admin", "operator"}), "operate", noted=True)
+"""Of what leaves the appliance as a file and tells who called whom."""
 ADMIN = Access(frozenset({"admin"}), "admin")
 PAGE = Access(frozenset(ROLES))
 WORK = Access(frozenset({"admin", "operator"}))
@@ -85,6 +89,7 @@ ACCESS: dict[str, Access] = {
     "POST /waiting/return": WORK,
     "POST /waiting/reset": WORK,
     "GET /calls": PAGE,
+    "GET /calls/{id}": PAGE,
     "GET /records": PAGE,
     "GET /records.csv": PAGE,
     "GET /records/{id}": PAGE,
@@ -118,6 +123,8 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/phones": READ,
     "GET /api/v1/readiness": READ,
     "GET /api/v1/calls": READ,
+    "GET /api/v1/calls/{id}/messages": READ,
+    "GET /api/v1/calls/{id}/pcap": TAKE,
     "GET /api/v1/records": READ,
     "GET /api/v1/records/{id}": READ,
     "GET /api/v1/mode": READ,

@@ -144,7 +144,8 @@ class Gate:
                 answer = await handler(request)
             except web.HTTPRedirection as done:  # The form of a page leads to a page.
                 answer = done
-            if visitor is not None and request.method not in SAFE:
+            noted = request.method not in SAFE or (access.noted and answer.status < 400)
+            if visitor is not None and noted:
                 await self._note(request, visitor)
             if isinstance(answer, web.HTTPException):
                 raise answer

@@ -11,6 +11,8 @@ from aiohttp import web
 
 from appliance.errors import LocalError
 from appliance.web.answers import number
+from appliance.web.call_pages import shown_of
+from appliance.web.messages_api import MessagesApi
 from appliance.web.page import Pages
 from appliance.web.site_pages import Desk
 from appliance.web.words import moment
@@ -47,9 +49,10 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 class RecordPages:
     """Show call records."""
 
-    def __init__(self, pages: Pages, desk: Desk) -> None:
+    def __init__(self, pages: Pages, desk: Desk, said: MessagesApi) -> None:
         self._pages = pages
         self._desk = desk
+        self._said = said
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route, for the application."""
@@ -88,7 +91,8 @@ class RecordPages:
         found = await self._desk.ask("records", limit=1, call_id=name)
         if not found:
             raise web.HTTPNotFound(text=f"there is no call record {name[:64]!r}")
-        return self._pages.render(request, "record", record=found[0], path=path_of(found[0]))
+        shown = {"record": found[0], "path": path_of(found[0]), **await shown_of(self._said, name)}
+        return self._pages.render(request, "record", **shown)
 
     async def get_csv(self, request: web.Request) -> web.StreamResponse:
         """Send what the search finds as a table for spreadsheets."""

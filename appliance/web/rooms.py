@@ -14,6 +14,7 @@ from appliance.ports import Commands
 from appliance.settings import Settings
 from appliance.web.api import Api, BundleDoor
 from appliance.web.backup_api import BackupApi, Snapshots
+from appliance.web.call_pages import CallPages
 from appliance.web.configuration_pages import ConfigurationPages
 from appliance.web.diagnostics_api import DiagnosticsApi, Examination
 from appliance.web.diagnostics_pages import DiagnosticsPages
@@ -25,6 +26,7 @@ from appliance.web.events import Events
 from appliance.web.gate import Gate
 from appliance.web.help_pages import HelpPages
 from appliance.web.live import Live
+from appliance.web.messages_api import MessagesApi
 from appliance.web.metrics import Metrics
 from appliance.web.outside_pages import OutsidePages
 from appliance.web.page import Pages
@@ -83,6 +85,7 @@ def open_rooms(
     diary = Diary(core, store)
     stored, pages = Stored(settings), Pages()
     site = SiteApi(core, live, diary, stored)
+    said = MessagesApi(core)
     checks = DiagnosticsApi(examination)
     desk = Desk(core, bundles, gate, directory, live, diary, stored, site)
     parts: tuple[Room, ...] = (
@@ -93,6 +96,7 @@ def open_rooms(
         TrunkApi(core),
         PeersApi(core),
         checks,
+        said,
         site,
         Events(live, gate),
         Metrics(live),
@@ -105,7 +109,8 @@ def open_rooms(
         ConfigurationPages(pages, desk),
         BackupApi(core, store, settings, settings_file),
         DiagnosticsPages(pages, examination, checks),
-        RecordPages(pages, desk),
+        CallPages(pages, desk, said),
+        RecordPages(pages, desk, said),
         SystemPages(pages, desk),
     )
     return Rooms(parts, live, diary, pages, stored)

@@ -208,6 +208,33 @@ def test_a_call_that_is_over_is_shown_from_its_record(
     assert appliance.run("calls", "show", "r-2") == 1
 
 
+def test_what_was_said_is_drawn_and_written(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for family in ("calls", "records"):
+        assert appliance.run(family, "ladder", "c1") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert "1001" in lines[1] and "Holdfast" in lines[1] and "1002" in lines[1]
+        assert lines[2].endswith("INVITE with SDP") and lines[3].endswith("401 Unauthorized")
+        assert "|-------->" in lines[2] and "|<--------" in lines[3]
+        assert len(lines) == 18
+        file = tmp_path / f"{family}.pcapng"
+        assert appliance.run(family, "pcap", "c1", "-o", str(file)) == 0
+        assert capsys.readouterr().out == f"{file}: {file.stat().st_size} octets\n"
+        assert file.read_bytes().count(b"inline:" + b"x" * 40) == 5
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert appliance.run(family, "pcap", "c1", "-o", str(file)) == 2
+        assert "File exists" in capsys.readouterr().err
+    assert appliance.run("calls", "ladder", "c1", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["messages"]) == 16
+    for words in (("ladder", "none"), ("pcap", "none", "-o", str(tmp_path / "none"))):
+        assert appliance.run("calls", *words) == 1
+        assert "nothing is remembered of a call 'none'" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+    assert appliance.run("calls", "pcap") == 2
+    assert appliance.run("calls", "ladder", "c1", "c2") == 2
+
+
 def test_wrong_limits_are_bad_input(appliance: Appliance) -> None:
     assert appliance.run("records", "--limit", "0") == 2
 

@@ -154,7 +154,12 @@ class Browser:
                 return answer.status, None
             content = await answer.read()
             told = answer.content_type.endswith("json") and content
-            return answer.status, msgspec.json.decode(content) if told else content.decode()
+            return answer.status, msgspec.json.decode(content) if told else text_of(content)
+
+
+def text_of(content: bytes) -> str:
+    """Return an answer as text; octets of a file that are none stay what they are."""
+    return content.decode("utf-8", "surrogateescape")
 
 
 def run(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:

@@ -19,6 +19,7 @@ from appliance.adapters.tls import ensure_certificate
 from appliance.bundle import Bundle
 from appliance.cloud.sample import make_sample
 from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
+from tests.messages import messages
 from tests.web.chromium import ARGUMENTS, EXECUTABLE
 from tests.web.house import PASSWORD, House, serve
 
@@ -32,6 +33,7 @@ PAGES = {
     "sites": "/sites",
     "emergency": "/emergency?from=1001",
     "calls": "/calls",
+    "call": "/calls/c1",
     "records": "/records",
     "record": "/records/r3",
     "groups": "/groups?group=7090&keys=1&at=2026-11-30T10:00&answers=1004",
@@ -80,6 +82,7 @@ def furnish(house: House) -> bytes:
         _call("c2", now - 12, "1020", "3000"),
         _call("c3", now - 40, "1015", "1009") | {"parked": "7701"},
     ]
+    house.core.messages = {"c1": messages(now - 78), "r3": messages(now - 3600 * 4)}
     house.core.sites = _sites(now)
     house.core.waiting = [_record(index, now) for index in range(9)]
     house.rooms.diary.take([zone | {"history": _day(now)} for zone in zones])

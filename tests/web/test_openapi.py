@@ -23,6 +23,7 @@ from appliance.evidence import Finding, Step
 from appliance.pbx.readiness import Line
 from appliance.phonebook.entry import Entry
 from appliance.web.access import ACCESS
+from appliance.web.messages import Messages, Said
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "admin-api.openapi.json"
 
@@ -70,6 +71,8 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Step", Step, set()),
         ("Run", Run, set()),
         ("CheckResult", Result, set()),
+        ("Messages", Messages, set()),
+        ("Said", Said, set()),
     ],
 )
 def test_structures_are_documented_field_by_field(
