@@ -86,22 +86,15 @@ class RealSite:
         """Have phones register here; returns when they are."""
         for extension in extensions:
             name = f"user{extension}"
-            self.phones[extension] = Phone(
-                PhoneSettings(
-                    extension=extension,
-                    domain=REALM,
-                    username=name,
-                    password=PASSWORD.format(name),
-                    servers=(Server("127.0.0.1", self.sip_port, "UDP"),),
-                    retry=0.3,
-                )
+            settings = PhoneSettings(
+                extension=extension,
+                domain=REALM,
+                username=name,
+                password=PASSWORD.format(name),
+                servers=(Server("127.0.0.1", self.sip_port, "UDP"),),
+                retry=0.3,
             )
-            self.do(self._register(self.phones[extension]))
-
-    async def _register(self, phone: Phone) -> None:
-        phone.start()
-        async with asyncio.timeout(20):
-            await phone.registration.until(None)
+            self.phones[extension] = self.do(_registered(settings))
 
     async def talk(self, caller: str, callee: str) -> Any:
         """Have one phone call the other; returns the call when they talk."""
@@ -115,6 +108,24 @@ class RealSite:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(30)
         self.do(self._stack.aclose())
+        self.do(_end_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _registered(settings: PhoneSettings) -> Phone:
+    """Switch a phone on; its timers are those of the loop that it is made on."""
+    phone = Phone(settings)
+    phone.start()
+    async with asyncio.timeout(20):
+        await phone.registration.until(None)
+    return phone
+
+
+async def _end_others() -> None:
+    """End what still runs on this loop: questions that waited at the cloud, cut a moment ago."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

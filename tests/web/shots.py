@@ -44,6 +44,7 @@ PAGES = {
     "access": "/system/access",
     "logs": "/system/logs",
     "audit": "/system/audit",
+    "password": "/password",
 }
 PICTURE: dict[str, Any] = {"type": "jpeg", "quality": 75}
 VIEWS: dict[str, dict[str, Any]] = {

@@ -21,13 +21,9 @@ from tests.cloud.reference_trial import site_bundle
 from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
 from tests.web.house import PASSWORD, Browser, House, run
 from tests.web.test_site_api import with_group
+from tests.web.tour import inner_pages
 
-SHOWN = [
-    route.split()[1]
-    for route, access in ACCESS.items()
-    if route.startswith("GET /") and not access.public and not route.startswith("GET /api")
-    if "{" not in route and route.split()[1] not in ("/metrics", "/records.csv")
-]
+SHOWN = [path for path in inner_pages() if "{" not in path]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
