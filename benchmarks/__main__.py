@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import calls, dashboard, generator, media, registrations
+from benchmarks import calls, dashboard, generator, media, pages, registrations
 from benchmarks.isolation import enter_own_network
 from benchmarks.report import Row, cells, save, table
 
 TRANSPORTS = ["udp", "tcp", "tls"]
-KINDS = "registrations, calls, media; those if none is named; dashboard: with people who look on"
+KINDS = (
+    "registrations, calls, media; those if none is named; dashboard: with people who look on; "
+    "pages: every web page of the largest site"
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -46,7 +49,8 @@ def main() -> None:
     folder: Path = asked.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     generator.build(folder)
-    calls.sippy_python(folder)
+    if not asked.what or "calls" in asked.what:
+        calls.sippy_python(folder)
     enter_own_network()
     done = []
     if not asked.what or "registrations" in asked.what:
@@ -63,6 +67,9 @@ def main() -> None:
     if "dashboard" in asked.what:
         print("\nPhones register over UDP while people look at the dashboard; server on one core")
         dashboard.compare(folder, asked.phones, viewers=20, rounds=5, window=200)
+    if "pages" in asked.what:
+        print("\nEvery web page of the largest site; server on one core")
+        done += pages.run(folder, asked.phones, asked.calls)
     save(folder / "figures.json", done)
     print(f"\nall figures: {folder / 'figures.json'}")
 

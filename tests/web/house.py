@@ -70,11 +70,11 @@ def quick_hasher() -> PasswordHasher:
 class House:
     """Everything the admin process serves; `now` and `wall` are its clocks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, core: FakeCore | None = None) -> None:
         self.folder = folder
         self.now = 1000.0
         self.wall = 1_800_000_000.0
-        self.core = FakeCore()
+        self.core = core or FakeCore()
         self.store = AdminStore(folder / "admin.db")
         self.people = People(self.store, lambda: self.wall, quick_hasher())
         self.gate = Gate(self.people, TOKEN, ["box.example"], lambda: self.now)
@@ -162,14 +162,18 @@ def text_of(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
 
 
-def run(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:
+def run(
+    folder: Path, script: Callable[[House], Awaitable[None]], core: FakeCore | None = None
+) -> None:
     """Serve a house while the script runs."""
-    asyncio.run(serve(folder, script))
+    asyncio.run(serve(folder, script, core))
 
 
-async def serve(folder: Path, script: Callable[[House], Awaitable[None]]) -> None:
+async def serve(
+    folder: Path, script: Callable[[House], Awaitable[None]], core: FakeCore | None = None
+) -> None:
     """Serve a house while the script runs, in a loop that there is."""
-    house = House(folder)
+    house = House(folder, core)
     certificate, key = ensure_certificate(folder / "admin", ["127.0.0.1"])
     application = make_application(house.gate, house.routes(), house.rooms.pages.refuse)
     tls = server_context(certificate, key)

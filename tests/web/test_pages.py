@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from pathlib import Path
-from typing import Any
 
-import aiohttp
-import msgspec
 import pytest
 
-from appliance.bundle import User
 from appliance.web.access import ACCESS
 from appliance.web.door_pages import _own_path
 from appliance.web.page import STATIC
 from appliance.web.record_pages import guarded
-from tests.cloud.reference_trial import site_bundle
 from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
 from tests.web.house import PASSWORD, Browser, House, run
 from tests.web.test_site_api import with_group
@@ -314,45 +308,3 @@ def test_every_answer_forbids_what_a_page_does_not_need(tmp_path: Path) -> None:
             assert browser.headers["X-Content-Type-Options"] == "nosniff"
 
     run(tmp_path, script)
-
-
-def many(number: int) -> Any:
-    user = site_bundle().users[0]
-    return tuple(
-        User(
-            id=f"u{index}",
-            name=f"Person Number {index}",
-            extension=str(10000 + index),
-            credentials=user.credentials[:0],
-        )
-        for index in range(number)
-    )
-
-
-def test_with_10_000_phones_every_page_is_quick_and_small(tmp_path: Path) -> None:
-    async def script(house: House) -> None:
-        bundle = msgspec.structs.replace(site_bundle(), users=many(10_000))
-        await house.sync.offer(msgspec.json.encode(bundle))
-        row = PHONES[0]
-        house.core.page = {"total": 10_000, "rows": [row] * 100}
-        house.core.calls = [CALLS[0] | {"id": f"c{index}"} for index in range(2000)]
-        house.core.waiting = [record(f"r{index}") for index in range(2000)]
-        browser = await house.account("zoe", "admin")
-        headers = {"Cookie": browser.cookie, "Accept-Encoding": "gzip"}
-        for path in SHOWN:
-            times, octets = [], 0
-            for _ in range(3):
-                begun = time.perf_counter()
-                async with house.session.get(house.url + path, headers=headers) as answer:
-                    octets = await wire_size(answer)
-                times.append(time.perf_counter() - begun)
-            assert octets < 200 * 1024, (path, octets)
-            assert min(times) < 0.3, (path, times)
-
-    run(tmp_path, script)
-
-
-async def wire_size(answer: aiohttp.ClientResponse) -> int:
-    length = answer.headers.get("Content-Length")
-    body = await answer.read()
-    return int(length) if length else len(body)

@@ -1,4 +1,4 @@
-"""Every page there is, out of the table of routes: a new one is in each test that walks them all."""
+"""Every page there is, out of the table of routes: whoever walks them all forgets none."""
 
 from __future__ import annotations
 
