@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from appliance.bundle import Bundle, Group, User
 from appliance.call.outside import Nothing
 from appliance.call.steps import Target
@@ -71,7 +73,8 @@ def rehearse(bundle: Bundle, asked: Rehearsal, at: float) -> tuple[Group, User, 
 
 def group_rows(bundle: Bundle, at: float) -> list[dict[str, Any]]:
     """Tell of each group where it leads, and whether it is open at a time (Unix)."""
-    groups = _groups(bundle, Trial(bundle))
+    # Hours are all that is asked of them; who the users are takes 60 ms to learn at 10,000.
+    groups = _groups(msgspec.structs.replace(bundle, users=()), Trial(bundle))
     return [_row(group, groups, at) for group in bundle.groups]
 
 

@@ -29,10 +29,9 @@ class Difference(NamedTuple):
 
 def differences(old: Bundle, new: Bundle) -> Iterator[Difference]:
     """Yield what changed, section by section; times and versions of bundles are no changes."""
-    for field in msgspec.structs.fields(Bundle):
-        if field.name in ("schema", "version", "issued"):
-            continue
-        yield from _compare(field.name, getattr(old, field.name), getattr(new, field.name))
+    for name in Bundle.__struct_fields__:
+        if name not in ("schema", "version", "issued"):
+            yield from _compare(name, getattr(old, name), getattr(new, name))
 
 
 def _compare(path: str, old: Any, new: Any) -> Iterator[Difference]:
@@ -41,9 +40,8 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[Difference]:
     if path.rpartition(".")[2] in HIDDEN:
         yield Difference("changed", path, "hidden", "hidden")
     elif isinstance(old, msgspec.Struct) and type(old) is type(new):
-        for field in msgspec.structs.fields(old):
-            values = getattr(old, field.name), getattr(new, field.name)
-            yield from _compare(f"{path}.{field.name}", *values)
+        for name in old.__struct_fields__:  # `structs.fields` reads all annotations anew: 0.1 ms.
+            yield from _compare(f"{path}.{name}", getattr(old, name), getattr(new, name))
     elif _is_list_of_parts(old) or _is_list_of_parts(new):
         yield from _compare_lists(path, _by_name(old), _by_name(new))
     else:

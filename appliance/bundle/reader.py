@@ -40,6 +40,14 @@ def decode(data: bytes) -> Bundle:
     return bundle
 
 
+def decode_again(data: bytes) -> Bundle:
+    """Return a bundle that has been found good before, in half the time; raises BundleError."""
+    try:
+        return _decoder.decode(opened(data)[1])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse(_unreadable(data, error))
+
+
 def _problems_of(plain: Any) -> list[Problem]:
     if not isinstance(plain, dict):
         return [Problem("", "not a bundle: a JSON object with `version`, `site` ... is expected")]

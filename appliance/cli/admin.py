@@ -13,6 +13,7 @@ from typing import Any
 from appliance.adapters.admin_store import AdminStore
 from appliance.adapters.ipc import IpcClient
 from appliance.adapters.tls import ensure_certificate, server_context
+from appliance.bundle import Bundle
 from appliance.cli.door import admin_folder
 from appliance.cli.logs import configure_logs
 from appliance.cli.options import OK, file_of, new_parser, settings_of
@@ -33,6 +34,7 @@ from appliance.web.auth import ensure_token
 from appliance.web.gate import Gate
 from appliance.web.people import People
 from appliance.web.rooms import open_rooms
+from appliance.web.stored import Stored
 
 log = logging.getLogger("holdfast.admin")
 
@@ -62,8 +64,13 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
     tls = _tls(settings)
     core = IpcClient(settings.core_socket)
     cloud, fault = _cloud(settings)
-    directory = Directory(settings.data)
-    sync = BundleSync(settings, cloud, core, applied=directory.apply)
+    directory, stored = Directory(settings.data), Stored(settings)
+
+    def applied(bundle: Bundle) -> None:
+        stored.take(bundle)
+        directory.apply(bundle)
+
+    sync = BundleSync(settings, cloud, core, applied=applied)
     sync.state.failure = sync.state.failure or fault
     uploads = RecordUpload(cloud, core) if cloud else None
     store = AdminStore(settings.admin_database, log.error)
@@ -71,7 +78,7 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
     told = uploads.state if uploads else None
     examiner = Examiner(surroundings_of(settings, core))
     rooms = open_rooms(
-        settings, core, sync, gate, directory, store, examiner, lambda: told, settings_file
+        settings, core, sync, gate, directory, store, examiner, lambda: told, settings_file, stored
     )
     application = make_application(gate, rooms.routes(), rooms.pages.refuse)
     try:

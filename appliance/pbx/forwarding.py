@@ -54,6 +54,10 @@ class Forwardings:
             changes["do_not_disturb"] = own.do_not_disturb
         return replace(user.forwarding, **changes)
 
+    def has_set(self, user: User) -> bool:
+        """Tell whether a user has set anything."""
+        return user.id in self._own
+
     def own(self, user: User) -> OwnForwarding:
         """Return what a user has set."""
         return self._own.get(user.id) or OwnForwarding(user=user.id)

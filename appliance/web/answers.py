@@ -1,11 +1,27 @@
-"""What handlers of the API share: JSON answers and numbers in the query."""
+"""What handlers share: JSON answers, numbers in the query, and work that takes long."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+
+Result = TypeVar("Result")
+
+PATIENCE = 0.1
+"""Seconds a page waits for what takes long at a large site; then it says that it is at work."""
+
+
+async def soon(work: Awaitable[Result]) -> Result | None:
+    """Return what comes of something at once, or None: the page comes without it and asks again."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await work
+    except TimeoutError:
+        return None
 
 
 def as_json(content: Any, status: int = 200) -> web.Response:

@@ -8,14 +8,14 @@ import time
 import msgspec
 from aiohttp import BodyPartReader, web
 
-from appliance.bundle import BUNDLE_LIMIT
-from appliance.bundle.differences import Difference
+from appliance.bundle import BUNDLE_LIMIT, Bundle
 from appliance.errors import HoldfastError, LocalError
-from appliance.web.answers import number
+from appliance.web.answers import number, soon
 from appliance.web.api import BODY_TIMEOUT
 from appliance.web.gate import CHANGE, Change, form_of, visitor_of
 from appliance.web.page import Pages
 from appliance.web.site_pages import Desk
+from appliance.web.stored import Compared
 from appliance.web.versions_api import changes, held_changes
 
 HERE = "/configuration"
@@ -41,13 +41,16 @@ class ConfigurationPages:
 
     async def get_configuration(self, request: web.Request) -> web.StreamResponse:
         """Tell which configuration is in force, what it changed, and what was refused or held."""
-        desk, bundle, found, total, would = self._desk, None, _NONE, 0, (_NONE, 0)
+        desk = self._desk
+        bundle: Bundle | None = None
+        found: Compared | None = Compared([], 0)
+        would: Compared | None = found
         since = number(request, "since", int, 0) or None
         try:
             bundle = await desk.stored.bundle()
-            found, total = await changes(desk.bundles, desk.stored, since)
+            found = await soon(changes(desk.bundles, desk.stored, since))
             if desk.bundles.state.held is not None:
-                would = await held_changes(desk.bundles, desk.stored)
+                would = await soon(held_changes(desk.bundles, desk.stored))
         except LocalError:
             pass  # There is none yet, or it has gone meanwhile: the page says what to do.
         view = await desk.live.view()
@@ -57,8 +60,7 @@ class ConfigurationPages:
             view=view,
             stored=desk.bundles.state,
             bundle=bundle,
-            changes=found,
-            total=total,
+            compared=found,
             would=would,
             versions=desk.bundles.versions(),
             since=since,
@@ -119,9 +121,6 @@ class ConfigurationPages:
         self._desk.live.forget()
         self._desk.say(request, text=text)
         raise web.HTTPSeeOther(HERE)
-
-
-_NONE: list[Difference] = []
 
 
 async def _version_of(request: web.Request) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from appliance.errors import LocalError
-from appliance.web.answers import number
+from appliance.web.answers import number, soon
 from appliance.web.emergency import LONGEST
 from appliance.web.page import Pages
 from appliance.web.readiness import whole_readiness
@@ -18,6 +19,8 @@ from appliance.web.site_pages import Desk
 READY_SHOWN = 100
 FRESH = 60.0
 """Seconds for which readiness is good: core looks at every phone of the site for it."""
+KEPT = 600.0
+"""Seconds for which it is shown while it is looked up anew."""
 VERDICTS = {"not_ready": "not ready", "doubtful": "doubtful", "ready": "ready"}
 """The worst first, in words."""
 
@@ -30,6 +33,7 @@ class HelpPages:
         self._desk = desk
         self._lines: list[dict[str, Any]] = []
         self._asked = float("-inf")
+        self._looking: asyncio.Task[bool] | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route, for the application."""
@@ -41,6 +45,8 @@ class HelpPages:
     async def get_readiness(self, request: web.Request) -> web.StreamResponse:
         """Tell of each phone whether it would work if the cloud went now, the worst first."""
         lines = await self._readiness()
+        known = lines is not None
+        lines = lines or []
         verdict = request.query.get("verdict", "")
         search = request.query.get("search", "")[:100]
         offset = max(0, number(request, "offset", int, 0))
@@ -50,6 +56,7 @@ class HelpPages:
         return self._pages.render(
             request,
             "readiness",
+            known=known,
             lines=found[offset : offset + READY_SHOWN],
             total=len(found),
             counts=Counter(line["verdict"] for line in lines),
@@ -92,13 +99,23 @@ class HelpPages:
             now=time.time(),
         )
 
-    async def _readiness(self) -> list[dict[str, Any]]:
-        if time.monotonic() - self._asked > FRESH:
-            lines = await whole_readiness(self._desk.ask)
-            order = list(VERDICTS)
-            self._lines = sorted(lines, key=lambda line: order.index(line["verdict"]))
-            self._asked = time.monotonic()
+    async def _readiness(self) -> list[dict[str, Any]] | None:
+        """Return what was found lately; None: it is being looked up. Raises as core does."""
+        age = time.monotonic() - self._asked
+        if age > FRESH:
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look())
+                self._looking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            if await soon(asyncio.shield(self._looking)) is None and age > KEPT:
+                return None
         return self._lines
+
+    async def _look(self) -> bool:
+        lines = await whole_readiness(self._desk.ask)
+        order = list(VERDICTS)
+        self._lines = sorted(lines, key=lambda line: order.index(line["verdict"]))
+        self._asked = time.monotonic()
+        return True
 
 
 def _text_of(line: dict[str, Any]) -> str:

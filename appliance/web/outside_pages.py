@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -54,7 +55,8 @@ class OutsidePages:
         trial, failure = None, ""
         if any(asked.values()):
             try:
-                trial = dial(await self._desk.stored.bundle(), asked["from"], asked["number"])
+                known = await self._desk.stored.bundle()
+                trial = await asyncio.to_thread(dial, known, asked["from"], asked["number"])
             except LocalError as error:
                 failure = str(error)
         return self._pages.render(

@@ -81,6 +81,8 @@ class Pages:
             version=__version__,
             asset=self._asset,
         )
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)  # compiled now: nobody waits for it later
 
     def render(
         self, request: web.Request, name: str, status: int = 200, **context: Any

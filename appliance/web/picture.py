@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from appliance.bundle import Bundle
+from appliance.bundle import Bundle, Group
 
 DAY = 86400.0
 MEMBERS_SHOWN = 12
@@ -81,13 +81,15 @@ def _stretch(start: float, end: float, mode: str, begin: float) -> Stretch:
     return Stretch(round(min(place, 998.0), 2), round(width, 2), mode, mode)
 
 
-def groups_drawn(bundle: Bundle, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def groups_drawn(
+    bundle: Bundle, rows: Iterable[tuple[Group, dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """Return each group with names in place of ids, and what every extension it leads to is."""
     users = {user.id: user for user in bundle.users}
     names = {user.extension: user.name for user in bundle.users}
     names |= {group.extension: group.name for group in bundle.groups}
     drawn = []
-    for group, row in zip(bundle.groups, rows, strict=True):
+    for group, row in rows:
         members = [users[member] for member in group.members if member in users]
         ways = [(WORDS[word], place) for word, place in row["next"].items() if place]
         drawn.append(

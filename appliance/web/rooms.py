@@ -79,11 +79,12 @@ def open_rooms(
     examination: Examination,
     uploads: Callable[[], Any] = lambda: None,
     settings_file: Path | None = None,
+    stored: Stored | None = None,
 ) -> Rooms:
-    """Build every room."""
+    """Build every room; `stored` may know the bundle in force already."""
     live = Live(core, settings, lambda: {"bundle": bundles.state, "records": uploads()})
     diary = Diary(core, store)
-    stored, pages = Stored(settings), Pages()
+    stored, pages = stored or Stored(settings), Pages()
     site = SiteApi(core, live, diary, stored)
     said = MessagesApi(core)
     checks = DiagnosticsApi(examination)

@@ -26,7 +26,7 @@ from appliance.web.sessions import COOKIE
 from appliance.web.site_api import NewTest, SiteApi, Walk
 from appliance.web.stored import Stored
 
-PHONES_SHOWN, CALLS_SHOWN, FOUND_SHOWN = 100, 200, 50
+PHONES_SHOWN, CALLS_SHOWN, FOUND_SHOWN, GROUPS_SHOWN = 100, 200, 50, 100
 """Rows of one page; 100 phones are 12 KB on the wire."""
 HISTORY_SHOWN, EVIDENCE_SHOWN = 100, 20
 ANSWER_TIMEOUT = 10.0
@@ -181,9 +181,20 @@ class SitePages:
             bundle = await self._desk.stored.bundle()
         except LocalError as error:
             return self._pages.render(
-                request, "groups", groups=[], query=query, failure=str(error), walked=None
+                request,
+                "groups",
+                groups=[],
+                choices=(),
+                total=0,
+                query=query,
+                failure=str(error),
+                walked=None,
             )
-        rows = group_rows(bundle, time.time())
+        rows = zip(bundle.groups, group_rows(bundle, time.time()), strict=True)
+        wanted = query["search"].casefold().strip()
+        found = [
+            (one, row) for one, row in rows if wanted in f"{one.extension} {one.name}".casefold()
+        ]
         walked, failure = None, ""
         if query["group"]:
             try:
@@ -197,9 +208,15 @@ class SitePages:
                 walked["when"] = f"{datetime.fromtimestamp(walked['at'], zone):%Y-%m-%d %H:%M %Z}"
             except LocalError as error:
                 failure = str(error)
-        drawn = groups_drawn(bundle, rows)
         return self._pages.render(
-            request, "groups", groups=drawn, query=query, failure=failure, walked=walked
+            request,
+            "groups",
+            groups=groups_drawn(bundle, found[:GROUPS_SHOWN]),
+            choices=bundle.groups,
+            total=len(found),
+            query=query,
+            failure=failure,
+            walked=walked,
         )
 
     async def get_directory(self, request: web.Request) -> web.StreamResponse:
@@ -240,4 +257,4 @@ class SitePages:
 
 
 WORD_FIELDS = ("keys", "busy", "unregistered", "answers")
-GROUP_FIELDS = ("group", "caller", "at", *WORD_FIELDS)
+GROUP_FIELDS = ("group", "caller", "at", "search", *WORD_FIELDS)

@@ -1,20 +1,32 @@
-"""The bundles that are stored here, decoded once and shown often."""
+"""The bundles that are stored here, decoded once and shown often; and what differs between two."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import NamedTuple
 
-from appliance.bundle import Bundle, decode
+from appliance.bundle import Bundle
 from appliance.bundle.differences import Difference, differences
+from appliance.bundle.reader import decode_again
 from appliance.errors import LocalError
 from appliance.settings import Settings
 
 SHOWN = 500
 """Differences that are told; a site of 10,000 users may have them all changed."""
+COMPARISONS = 8
+"""Pairs of bundles whose differences are remembered."""
 
 Stamp = tuple[int, int, int]
 """What tells one content of a file from the next: inode, size, time."""
+
+
+class Compared(NamedTuple):
+    """What changed from one bundle to another."""
+
+    changes: list[Difference]
+    """500 at most."""
+    total: int
 
 
 class Stored:
@@ -22,50 +34,72 @@ class Stored:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known: dict[Path, tuple[Stamp, Bundle]] = {}
+        self._known: tuple[Stamp, Bundle] | None = None
         self._turn = asyncio.Lock()
+        self._compared: dict[tuple[Stamp, Stamp], asyncio.Task[Compared]] = {}
 
     @property
     def file(self) -> Path:
         """Where the bundle in force lies."""
         return self._settings.bundle_file
 
+    def take(self, bundle: Bundle) -> None:
+        """Remember the bundle that has just been put in force: the first page need not read it."""
+        if (stamp := _stamp(self.file)) is not None:
+            self._known = stamp, bundle
+
     async def bundle(self) -> Bundle:
         """Return the bundle in force; raises LocalError when there is none."""
-        found = await self._read(self._settings.bundle_file)
-        if found is None:
-            raise LocalError("there is no configuration yet")
-        return found
-
-    async def changes(self, old: Path, new: Path | None = None) -> tuple[list[Difference], int]:
-        """Return what changed from one file to another (500 at most), and how much that is in all.
-
-        `new` is the bundle in force where none is named. Raises LocalError.
-        """
-        before = await self._read(old)
-        after = await self.bundle() if new is None else await self._read(new)
-        if before is None or after is None:
-            return [], 0
-        found = await asyncio.to_thread(lambda: list(differences(before, after)))
-        return found[:SHOWN], len(found)
-
-    async def _read(self, file: Path) -> Bundle | None:
         async with self._turn:
-            try:
-                return await asyncio.to_thread(self._decoded, file)
-            except FileNotFoundError:
-                self._known.pop(file, None)
-                return None
-            except OSError as error:
-                raise LocalError(f"{file}: {error.strerror}") from error
+            stamp = _stamp(self.file)
+            if stamp is None:
+                self._known = None
+                raise LocalError("there is no configuration yet")
+            if self._known is None or self._known[0] != stamp:
+                self._known = stamp, await asyncio.to_thread(_read, self.file)
+            return self._known[1]
 
-    def _decoded(self, file: Path) -> Bundle:
+    async def changes(self, old: Path, new: Path | None = None) -> Compared:
+        """Return what changed from one file to another; nothing where one of them is not there.
+
+        `new` is the bundle in force where none is named. At a large site the first who asks waits
+        for seconds; whoever gives up leaves it at work for the next one. Raises LocalError.
+        """
+        before, after = _stamp(old), _stamp(new or self.file)
+        if before is None or after is None:
+            return Compared([], 0)
+        pair = before, after
+        task = self._compared.get(pair)
+        if task is None:
+            task = self._compared[pair] = asyncio.create_task(self._compare(old, new))
+            task.add_done_callback(lambda done: self._forget_failed(pair, done))
+            if len(self._compared) > COMPARISONS:
+                del self._compared[next(iter(self._compared))]
+        return await asyncio.shield(task)
+
+    def _forget_failed(self, pair: tuple[Stamp, Stamp], done: asyncio.Task[Compared]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._compared.pop(pair, None)
+
+    async def _compare(self, old: Path, new: Path | None) -> Compared:
+        after = await self.bundle() if new is None else await asyncio.to_thread(_read, new)
+        before = await asyncio.to_thread(_read, old)
+        found = await asyncio.to_thread(lambda: list(differences(before, after)))
+        return Compared(found[:SHOWN], len(found))
+
+
+def _read(file: Path) -> Bundle:
+    try:
+        return decode_again(file.read_bytes())
+    except OSError as error:
+        raise LocalError(f"{file}: {error.strerror}") from error
+
+
+def _stamp(file: Path) -> Stamp | None:
+    try:
         status = file.stat()
-        stamp = status.st_ino, status.st_size, status.st_mtime_ns
-        known = self._known.get(file)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        bundle = decode(file.read_bytes())
-        if file == self._settings.bundle_file:  # Others are asked for once in a while.
-            self._known[file] = stamp, bundle
-        return bundle
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LocalError(f"{file}: {error.strerror}") from error
+    return status.st_ino, status.st_size, status.st_mtime_ns

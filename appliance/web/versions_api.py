@@ -9,13 +9,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from appliance.bundle.differences import Difference
 from appliance.web.answers import as_json, number
 from appliance.web.api import BundleDoor
 from appliance.web.gate import CHANGE, Change
 from appliance.web.live import Live
 from appliance.web.people_api import body_of
-from appliance.web.stored import Stored
+from appliance.web.stored import Compared, Stored
 
 
 class NamedVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,19 +80,17 @@ class VersionsApi:
         return as_json({"stored": self._bundles.state})
 
 
-async def changes(
-    bundles: BundleDoor, stored: Stored, since: int | None
-) -> tuple[list[Difference], int]:
+async def changes(bundles: BundleDoor, stored: Stored, since: int | None) -> Compared:
     """Return what changed since a version; None: since the one before. Raises LocalError."""
     if since is None:
         kept = bundles.versions()
         if not kept:
-            return [], 0
+            return Compared([], 0)
         since = kept[0].version
     return await stored.changes(bundles.file_of(since))
 
 
-async def held_changes(bundles: BundleDoor, stored: Stored) -> tuple[list[Difference], int]:
+async def held_changes(bundles: BundleDoor, stored: Stored) -> Compared:
     """Return what the bundle that is held would change; raises LocalError where none is."""
     held: Path = bundles.file_of(None)
     return await stored.changes(stored.file, held)
