@@ -54,6 +54,7 @@ async def _status(runtime: Asked, arguments: Row) -> Any:
         "messages": runtime.messages,
         "faults": runtime.faults,
         "notices": runtime.journal.counts,
+        "certificates": runtime.certificates.shown(),
     }
     try:
         pending: int | None = await runtime.store.count_pending()

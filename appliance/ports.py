@@ -138,6 +138,10 @@ class Certificates(Protocol):
         """Return what whoever is trusted as `name` has shown last; None: nothing yet."""
         ...
 
+    def shown(self) -> dict[str, CertificateShown]:
+        """Return what everybody who is trusted has shown last, by name."""
+        ...
+
 
 class Commands(Protocol):
     """Asks another of our processes over its Unix socket; `adapters.ipc.IpcClient` fulfils it."""

@@ -43,6 +43,7 @@ STATUS: dict[str, Any] = {
     "calls": 1,
     "bundle": {"version": 1, "site": "hq", "issued": ""},
     "records": {"pending": 3},
+    "certificates": {},
     "guard": {"banned": [{"source": "192.0.2.7", "seconds": 900, "username": "1001"}]},
 }
 PHONES: list[dict[str, Any]] = [

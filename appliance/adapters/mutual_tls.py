@@ -136,6 +136,10 @@ class MutualTls:
         """Return what whoever is trusted as `name` has shown last; None: nothing yet."""
         return self._shown.get(name.lower())
 
+    def shown(self) -> dict[str, CertificateShown]:
+        """Return what everybody who is trusted has shown last, by name."""
+        return dict(self._shown)
+
     def client(self, name: str) -> ssl.SSLContext | None:
         """Return what to connect to a name with; None: it is not trusted."""
         return self._clients.get(name.lower())

@@ -76,7 +76,7 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
     store = AdminStore(settings.admin_database, log.error)
     gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
     told = uploads.state if uploads else None
-    examiner = Examiner(surroundings_of(settings, core))
+    examiner = Examiner(surroundings_of(settings, core, sync.state))
     rooms = open_rooms(
         settings, core, sync, gate, directory, store, examiner, lambda: told, settings_file, stored
     )

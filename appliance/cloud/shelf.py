@@ -15,6 +15,8 @@ from appliance.files import write_durably
 log = logging.getLogger("holdfast.sync")
 
 VERSIONS_KEPT = 10
+ASKED_NOTED = 3600.0
+"""Seconds between two notes that the cloud answered."""
 ROOM = 256 << 20
 """Octets of all versions together; a site of 10,000 users has about 10 MB each."""
 BUNDLE_MODE = 0o640
@@ -55,6 +57,9 @@ class Index(msgspec.Struct, kw_only=True):
     passed: str = ""
     """ETag of a bundle that an admin would not have."""
     held: Held | None = None
+    asked_at: float | None = None
+    """When the cloud last gave an answer that made sense, Unix seconds, an hour too early at most:
+    a restart in a long outage must not make the configuration look young."""
     kept: list[Kept] = []
     """The latest first."""
 
@@ -126,6 +131,12 @@ class BundleShelf:
         """Take nothing that is not newer than this from now on."""
         if version > self.index.floor:
             self._save(floor=version)
+
+    def asked(self, at: float) -> None:
+        """Remember that the cloud answered; written once an hour, and whenever the clock jumps."""
+        last = self.index.asked_at
+        if last is None or not 0 <= at - last < ASKED_NOTED:
+            self._save(asked_at=at)
 
     def _save(self, **changes: object) -> None:
         index = msgspec.structs.replace(self.index, **changes)

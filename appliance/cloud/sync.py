@@ -70,8 +70,12 @@ class BundleSync:
         passed = self._shelf.index.passed
         self._fetching = Fetching(settings.bundle_file, self._keys, refused=passed)
         self._turn = asyncio.Lock()
-        held = self._shelf.index.held
-        self.state = SyncState(url=settings.cloud_url, site=settings.cloud_site, held=held)
+        self.state = SyncState(
+            url=settings.cloud_url,
+            site=settings.cloud_site,
+            held=self._shelf.index.held,
+            asked_at=self._shelf.index.asked_at,
+        )
         self._load()
 
     async def run(self) -> None:
@@ -199,6 +203,8 @@ class BundleSync:
             raise LocalError("no site yet; set cloud_site to its id at the cloud")
         fetched = await self._fetching.fetch(self._cloud, self.state.site, known, wait)
         self.state.asked_at = self._wall()
+        with contextlib.suppress(Unavailable):  # A full disk is told where it costs something.
+            self._shelf.asked(self.state.asked_at)
         if fetched is None:
             return False
         self.state.by_delta, self.state.octets = fetched.by_delta, fetched.octets

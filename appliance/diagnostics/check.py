@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -47,6 +47,8 @@ class Surroundings:
     bundle: Bundle | None
     ask: Callable[..., Awaitable[Any]]
     """Asks core a command; raises Unavailable or LocalError."""
+    sync: dict[str, Any] = field(default_factory=dict)
+    """How the configuration came, as the API's status tells it; empty: that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

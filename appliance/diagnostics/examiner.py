@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from appliance.adapters.identifiers import RandomIdentifiers
+from appliance.cloud.sync_state import SyncState
 from appliance.diagnostics.check import WORST_FIRST, Check, Outcome, Result, Surroundings, fail
 from appliance.diagnostics.checks import CHECKS
 from appliance.errors import HoldfastError, LocalError
@@ -125,7 +126,9 @@ class Examiner:
             run.results.sort(key=lambda result: order.index(result.check))
 
 
-def surroundings_of(settings: Settings, core: Commands) -> Callable[[], Awaitable[Surroundings]]:
+def surroundings_of(
+    settings: Settings, core: Commands, sync: SyncState
+) -> Callable[[], Awaitable[Surroundings]]:
     """Return what tells checks of this appliance and its site, each time anew."""
     stored = Stored(settings)
 
@@ -138,7 +141,7 @@ def surroundings_of(settings: Settings, core: Commands) -> Callable[[], Awaitabl
             bundle = await stored.bundle()
         except LocalError:
             bundle = None
-        return Surroundings(settings, bundle, ask)
+        return Surroundings(settings, bundle, ask, msgspec.to_builtins(sync))
 
     return look
 

@@ -12,8 +12,8 @@ from appliance.web.words import age
 
 Severity = Literal["alarm", "warning", "info"]
 DAY = 86400.0
-STALE = 36 * 3600.0
-"""Seconds without an answer of the cloud's API after which the configuration may be old."""
+STALE, OLD = 36 * 3600.0, 7 * DAY
+"""Seconds without an answer of the cloud's API after which the configuration may be old, and is."""
 DISK_LOW, DISK_FULL = 0.15, 0.05
 """Share of the disk that is free."""
 MEMORY_LOW = 0.08
@@ -72,6 +72,7 @@ def _of_site(status: dict[str, Any], now: float) -> Iterator[Issue]:
     yield from _of_configuration(status, now)
     yield from _of_phones(status)
     yield from _of_records(status)
+    yield from _of_others(status.get("certificates") or {}, now)
     if banned := (status.get("guard") or {}).get("banned"):
         shown = ", ".join(str(ban["source"]) for ban in banned[:3])
         yield Issue(
@@ -201,14 +202,14 @@ def _of_configuration(status: dict[str, Any], now: float) -> Iterator[Issue]:
             cure="It is tried again every 5 seconds; read the logs if this stays.",
             link="/configuration",
         )
-    since = stored.get("failing_since")
-    if since and now - since > STALE:
+    silent = silent_for(stored, now)
+    if silent > STALE:
         yield Issue(
             id="bundle.stale",
-            severity="warning",
-            title=f"The cloud has not been asked for changes for {age(now - since)}",
-            detail=stored.get("failure", ""),
-            cure="Check the way to the cloud's API and this appliance's token.",
+            severity="alarm" if silent > OLD else "warning",
+            title=f"The cloud could not be asked for changes for {age(silent)}",
+            detail=f"{stored['failure']}; who came, left or moved since then is not known here.",
+            cure=ASK_AGAIN,
             link="/configuration",
         )
     elif stored.get("failure") and status.get("bundle"):
@@ -220,6 +221,15 @@ def _of_configuration(status: dict[str, Any], now: float) -> Iterator[Issue]:
             cure="Nothing to do in an outage: the last good configuration is in force.",
             link="/configuration",
         )
+
+
+ASK_AGAIN = "Check the way to the cloud's API and this appliance's token or certificate."
+
+
+def silent_for(stored: dict[str, Any], now: float) -> float:
+    """Return for how many seconds the cloud's API has not answered; 0: it does, or is not asked."""
+    since = stored.get("asked_at") or stored.get("failing_since") or now
+    return max(0.0, now - since) if stored.get("failure") else 0.0
 
 
 def _of_phones(status: dict[str, Any]) -> Iterator[Issue]:
@@ -336,15 +346,28 @@ def _of_certificate(certificate: Certificate, now: float) -> Iterator[Issue]:
             cure="Put a certificate in PEM there; until then Holdfast shows its own.",
             link="/system",
         )
-    elif certificate.ends is not None and certificate.ends - now < EXPIRES_SOON:
-        over = certificate.ends <= now
-        when = "has expired" if over else f"expires in {age(certificate.ends - now)}"
+    elif certificate.ends is not None:
+        cure = "Install a new one before phones and browsers refuse this one."
+        yield from _ending(certificate.use, about, certificate.ends - now, certificate.file, cure)
+
+
+def _of_others(certificates: dict[str, dict[str, Any]], now: float) -> Iterator[Issue]:
+    """Tell which SBCs and sites have shown a certificate that ends soon."""
+    cure = "Ask whoever runs it for a new one: calls to it fail when this one is over."
+    for name, shown in certificates.items():
+        about, left = f"The certificate of {name}", shown["expires"] - now
+        yield from _ending(name, about, left, f"Signed by {shown['issuer']}.", cure)
+
+
+def _ending(what: str, about: str, left: float, detail: str, cure: str) -> Iterator[Issue]:
+    if left < EXPIRES_SOON:
+        when = "has expired" if left <= 0 else f"expires in {age(left)}"
         yield Issue(
-            id=f"certificate.{certificate.use}",
-            severity="alarm" if over else "warning",
+            id=f"certificate.{what}",
+            severity="alarm" if left <= 0 else "warning",
             title=f"{about} {when}",
-            detail=certificate.file,
-            cure="Install a new one before phones and browsers refuse this one.",
+            detail=detail,
+            cure=cure,
             link="/system",
         )
 

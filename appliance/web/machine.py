@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -76,16 +76,27 @@ def read_machine(settings: Settings, version: str) -> Machine:
     )
 
 
-def read_certificates(settings: Settings) -> Iterable[Certificate]:
-    """Return the certificates in use: the installed one, or our own for each purpose."""
+def certificate_files(settings: Settings) -> Iterator[tuple[str, Path, Path]]:
+    """Yield what each certificate in use is for, its file, and the file of its key."""
     enrolled = settings.data / "cloud" / "client.pem"
     if enrolled.exists():
-        yield read_certificate("the cloud", enrolled)
+        yield "the cloud", enrolled, enrolled
+    if settings.trunk_certificate is not None:
+        key = settings.trunk_key or settings.trunk_certificate
+        yield "SBCs and other sites", settings.trunk_certificate, key
     if settings.tls_certificate is not None:
-        yield read_certificate("phones and web", settings.tls_certificate)
+        key = settings.tls_key or settings.tls_certificate
+        yield "phones and web", settings.tls_certificate, key
         return
-    yield read_certificate("phones", settings.data / "tls" / "sip.crt")
-    yield read_certificate("web", settings.data / "admin" / "sip.crt")
+    for use, folder in (("phones", "tls"), ("web", "admin")):
+        place = settings.data / folder
+        yield use, place / "sip.crt", place / "sip.key"
+
+
+def read_certificates(settings: Settings) -> Iterator[Certificate]:
+    """Return the certificates in use: the installed one, or our own for each purpose."""
+    for use, file, _ in certificate_files(settings):
+        yield read_certificate(use, file)
 
 
 def read_certificate(use: str, file: Path) -> Certificate:

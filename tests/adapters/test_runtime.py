@@ -136,6 +136,9 @@ class World:
     def shown_by(self, name: str) -> CertificateShown | None:
         return CertificateShown((name,), "CN=Example CA", 2000.0) if name == "east" else None
 
+    def shown(self) -> dict[str, CertificateShown]:
+        return {"east": CertificateShown(("east",), "CN=Example CA", 2000.0)}
+
     def put(self, relay: Relay) -> None:
         self.done.append(("put", relay.key))
 

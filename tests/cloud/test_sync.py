@@ -82,7 +82,7 @@ def test_the_file_is_for_our_user_and_group_and_nothing_is_left_beside_it(tmp_pa
         t.serve(bundle())
         await t.sync.pull()
         assert t.file.stat().st_mode & 0o777 == 0o640 & ~_umask()
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.json"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.json", "bundles"]
 
     run(tmp_path, script)
 
@@ -192,7 +192,7 @@ def test_a_bundle_that_core_refuses_never_becomes_the_one_we_start_from(tmp_path
         with pytest.raises(LocalError, match="make no sense"):
             await t.sync.pull()
         assert t.served == (1, 1)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.json"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.json", "bundles"]
         assert t.sync.state.problems[0].text == "the zones make no sense to me"
 
     run(tmp_path, script)
@@ -359,6 +359,21 @@ def test_the_loop_pulls_again_and_again_through_failures(tmp_path: Path) -> None
         loop.cancel()
         with pytest.raises(asyncio.CancelledError):
             await loop
+
+    run(tmp_path, script)
+
+
+def test_when_the_cloud_answered_last_outlives_a_restart(tmp_path: Path) -> None:
+    async def script(t: Trial) -> None:
+        t.serve(bundle())
+        await t.sync.pull()
+        t.restart()
+        assert t.sync.state.asked_at == 5000.0
+        assert not await t.sync.pull()
+        index = tmp_path / "bundles" / "index.json"
+        written = index.stat().st_mtime_ns
+        await t.sync.pull()
+        assert index.stat().st_mtime_ns == written  # once an hour is enough
 
     run(tmp_path, script)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import socket
 import time
@@ -84,7 +85,7 @@ def test_zones_that_answer_are_well_and_one_that_does_not_is_to_be_seen_to(tmp_p
 def test_certificates_are_judged_by_how_long_they_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, verdict: str, words: str
 ) -> None:
-    monkeypatch.setattr(certificates, "read_certificates", lambda settings: [])
+    monkeypatch.setattr(certificates, "certificate_files", lambda settings: [])
     told = asyncio.run(with_zones(tmp_path, certificates, tls(tmp_path, 200, days)))
     assert told.verdict == verdict and words in told.text
 
@@ -189,6 +190,45 @@ def test_the_gateway_is_alive_dead_or_silent(
     assert look(gateway, around(tmp_path)).verdict == verdict
     monkeypatch.setattr(gateway, "way_out", lambda: None)
     assert look(gateway, around(tmp_path)).text == "no gateway is set"
+
+
+SYNC = {
+    "url": "https://cloud.example",
+    "failure": "",
+    "asked_at": None,
+    "failing_since": None,
+    "version": 4,
+    "newest": 4,
+    "held": None,
+    "problems": [],
+}
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("sync", "verdict", "words"),
+    [
+        ({}, "ok", "it is in force"),
+        ({"asked_at": -100.0}, "ok", "the cloud answered 1 min ago"),
+        ({"failure": "503", "asked_at": -30 * HOUR}, "ok", "https://cloud.example: 503"),
+        ({"failure": "503", "asked_at": -40 * HOUR}, "warn", "not be asked for changes for 1 d"),
+        ({"failure": "503", "asked_at": -200 * HOUR}, "fail", "not be asked for changes for 8 d"),
+        ({"failure": "503", "failing_since": -40 * HOUR}, "warn", "not be asked for changes"),
+        ({"asked_at": -200 * HOUR}, "ok", "it is in force"),
+        ({"held": {"version": 5}}, "warn", "version 5 is held"),
+        ({"problems": [{"text": "not signed"}]}, "warn", "refused: not signed"),
+        ({"newest": 6}, "ok", "rolled back from version 6"),
+        ({"url": ""}, "ok", "come by file"),
+    ],
+)
+def test_a_configuration_that_may_be_old_is_to_be_seen_to(
+    tmp_path: Path, sync: dict[str, Any], verdict: str, words: str
+) -> None:
+    there = around(tmp_path, bundle_info={"version": 4, "users": 60, "devices": 84})
+    now = {name: time.time() + value for name, value in sync.items() if isinstance(value, float)}
+    told = look(configuration, dataclasses.replace(there, sync=SYNC | sync | now))
+    assert told.verdict == verdict
+    assert any(words in line for line in (told.text, *told.evidence))
 
 
 def test_a_configuration_that_is_stored_and_not_in_force_is_wrong(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ class House:
         settings = Settings(data=folder)
         self.sync = BundleSync(settings, None, self.core)
         self.directory = Directory(folder)
-        self.examiner = Examiner(surroundings_of(settings, self.core), CHECKS, lambda: self.wall)
+        around = surroundings_of(settings, self.core, self.sync.state)
+        self.examiner = Examiner(around, CHECKS, lambda: self.wall)
         self.rooms = open_rooms(
             settings,
             self.core,

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.adapters.tls import ensure_certificate
 from appliance.settings import Settings
-from appliance.web.issues import DAY, STALE, find_issues, worst
+from appliance.web.issues import DAY, OLD, STALE, find_issues, worst
 from appliance.web.machine import (
     Certificate,
     Machine,
@@ -34,7 +34,12 @@ SOUND = Machine(
     clock_synchronised=True,
     certificates=(Certificate(use="phones", file="sip.crt", ends=NOW + 400 * DAY),),
 )
-WELL = STATUS | {"guard": {"banned": []}, "sync": {"bundle": {}, "records": {}}}
+SHOWN: dict[str, Any] = {"names": ["sbc1"], "issuer": "CN=Example CA", "expires": NOW + 90 * DAY}
+WELL = STATUS | {
+    "guard": {"banned": []},
+    "sync": {"bundle": {}, "records": {}},
+    "certificates": {"sbc1": SHOWN},
+}
 DOWN = STATUS["zones"][0] | {"state": "down", "last_failure": {"layer": "dns", "text": "dead"}}
 
 
@@ -66,9 +71,16 @@ def test_when_all_is_well_there_is_nothing_to_say() -> None:
             "bundle.stale",
             "warning",
         ),
+        (
+            {"sync": {"bundle": {"failure": "no way", "asked_at": NOW - OLD - 1}}},
+            "bundle.stale",
+            "alarm",
+        ),
         ({"sync": {"records": {"refused": {"a": "bad"}}}}, "records.refused", "warning"),
         ({"sync": {"records": {"failure": "503"}}}, "records.waiting", "info"),
         ({"guard": {"banned": [{"source": "192.0.2.7"}]}}, "guard.banned", "warning"),
+        ({"certificates": {"sbc1": SHOWN | {"expires": NOW + DAY}}}, "certificate.sbc1", "warning"),
+        ({"certificates": {"sbc1": SHOWN | {"expires": NOW - 1}}}, "certificate.sbc1", "alarm"),
         ({"faults": 2}, "core.faults", "warning"),
         (
             {"mode": "survivability", "phones": {"registered": 5, "expected": 10}},

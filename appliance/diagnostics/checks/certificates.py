@@ -1,41 +1,34 @@
-"""Whether certificates are good, for the right name, and for how long: the zones' and our own."""
+"""Whether the certificates of everybody here are good, for the right name, and for how long."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from typing import Any
 
 from appliance.adapters.tls import words_of
 from appliance.adapters.zone_address import ZoneAddresses
 from appliance.adapters.zone_channel import Failed, zone_context
 from appliance.bundle import Zone
-from appliance.diagnostics.check import Check, Outcome, Surroundings, fail, ok, together, warn
+from appliance.diagnostics.certificate import lasting, of_ours, of_outside
+from appliance.diagnostics.check import Check, Outcome, Surroundings, fail, together, warn
 from appliance.errors import Unavailable
-from appliance.web.machine import Certificate, read_certificates
-from appliance.web.words import age
+from appliance.web.machine import certificate_files
 
-DAY = 86_400.0
-SOON, VERY_SOON = 30 * DAY, 7 * DAY
 CONNECTING = 8.0
 
 
 async def run(around: Surroundings) -> Outcome:
     """Look at all of them."""
-    own = await asyncio.to_thread(lambda: list(read_certificates(around.settings)))
+    settings = around.settings
+
+    def look_at_ours() -> list[Outcome]:
+        return [of_ours(*one, settings) for one in certificate_files(settings)]
+
+    own = await asyncio.to_thread(look_at_ours)
     zones = () if around.bundle is None else around.bundle.zones
     theirs = await asyncio.gather(*(_of_zone(z) for z in zones if z.transport == "TLS"))
-    return together([*theirs, *map(_of_ours, own)], "all certificates are good")
-
-
-def _of_ours(certificate: Certificate) -> Outcome:
-    about = f"our certificate for {certificate.use}"
-    if certificate.failure or certificate.ends is None:
-        text = f"{about} cannot be read: {certificate.failure}"
-        return warn(text, "Put a certificate in PEM there; until then Holdfast shows its own.")
-    names = ", ".join(certificate.names)
-    return _lasting(about, certificate.ends, "Install a new one.", f"  names: {names}")
+    return together([*theirs, *await of_outside(around), *own], "all certificates are good")
 
 
 async def _of_zone(zone: Zone) -> Outcome:
@@ -55,7 +48,7 @@ async def _of_zone(zone: Zone) -> Outcome:
     finally:
         addresses.close()
     ends = ssl.cert_time_to_seconds(shown["notAfter"])
-    return _lasting(about, ends, "Ask the cloud's operator for a new one.", *_described(shown))
+    return lasting(about, ends, "Ask the cloud's operator for a new one.", *_described(shown))
 
 
 async def _shown(host: str, port: int, zone: Zone) -> dict[str, Any]:
@@ -75,20 +68,10 @@ def _described(shown: dict[str, Any]) -> list[str]:
     return [f"  names: {names}", f"  signed by: {issuer}"]
 
 
-def _lasting(about: str, ends: float, cure: str, *lines: str) -> Outcome:
-    left = ends - time.time()
-    if left <= 0:
-        return fail(f"{about} expired {age(-left)} ago", cure, *lines)
-    text = f"{about} lasts for {age(left)}"
-    if left < VERY_SOON:
-        return fail(text, cure, *lines)
-    return warn(text, cure, *lines) if left < SOON else ok(text, *lines)
-
-
 CHECK = Check(
     "certificates",
     "Certificates",
-    "Looks at chain, name and expiry of the zones' certificates and of our own.",
+    "Looks at chain, name and expiry of certificates: zones', SBCs', other sites' and our own.",
     20.0,
     run,
 )
