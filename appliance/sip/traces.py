@@ -67,7 +67,8 @@ class Traces:
     def __init__(self, most_octets: int = MOST_OCTETS) -> None:
         self._most_octets = most_octets
         self.octets = 0
-        self._up: dict[str, Trace] = {}
+        self._up: OrderedDict[str, Trace] = OrderedDict()
+        """In the order in which they began; those that had to be emptied are behind the others."""
         self._over: OrderedDict[str, Trace] = OrderedDict()
         """In the order in which they ended."""
         self._by_id: dict[bytes, Trace] = {}
@@ -150,11 +151,13 @@ class Traces:
                 del self._over[call]
                 self._unname(trace)
                 return True
-        for trace in self._up.values():
+        for call, trace in self._up.items():
             if trace.messages and trace is not but:
                 trace.left_out += len(trace.messages)
                 self.octets -= trace.octets
                 trace.messages, trace.octets = [], 0
+                # Else every message would look at all that are empty: thousands, on a busy site.
+                self._up.move_to_end(call)
                 return True
         return False
 

@@ -114,6 +114,14 @@ def test_where_all_calls_are_up_the_oldest_messages_go_and_the_last_are_kept() -
     assert trace.left_out == 1
 
 
+def test_a_call_whose_messages_went_is_not_looked_at_before_those_that_have_some() -> None:
+    traces = Traces(most_octets=2500)
+    for name in ("first", "second", "third"):
+        traces.join(name, name)
+        traces.sent(message(name, size=1000), FLOW, 1.0)
+    assert (starts(traces, "first"), list(traces._up)) == ([], ["second", "third", "first"])
+
+
 def test_strangers_push_out_strangers_only() -> None:
     traces = Traces()
     traces.join("c", "x")
