@@ -39,11 +39,11 @@ def run(folder: Path, seconds: float, only: str) -> list[Row]:
     program = compile_program(folder, "rtp")
     rows: list[Row] = []
     with media_network() as network:
-        _pin()
+        pin()
         standing = [kind for kind in KINDS if only in kind.name.lower()]
         for calls in STEPS:
             for kind in list(standing):
-                row = _best(partial(_measure, network, kind, calls, program, seconds))
+                row = _best(partial(measure, network, kind, calls, program, seconds))
                 print(_line(row), flush=True)
                 rows.append(row)
                 if not row["holds"]:
@@ -62,7 +62,8 @@ def _best(measured: Callable[[], Row]) -> Row:
     return row
 
 
-def _measure(network: MediaNetwork, kind: Kind, calls: int, program: Path, seconds: float) -> Row:
+def measure(network: MediaNetwork, kind: Kind, calls: int, program: Path, seconds: float) -> Row:
+    """Let so many calls go by one kind; returns what they cost and how late packets were."""
     relaying = kind(network, calls)
     try:
         streams = program.parent / "streams"
@@ -101,7 +102,7 @@ def _talk(network: MediaNetwork, program: Path, streams: Path, seconds: float) -
     return told
 
 
-def _pin() -> None:
+def pin() -> None:
     """Put the receiving threads on the servers' core, before anything else there."""
     for pid in map(str, threads()):
         subprocess.run(

@@ -50,12 +50,14 @@ class Holdfast:
 
     name = "Holdfast"
     kernel = "required"
+    shortcut = "auto"
 
     def __init__(self, network: MediaNetwork, calls: int) -> None:
         self._folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"holdfast-bench-{os.getpid()}"
         self._folder.mkdir(exist_ok=True)
         settings = self._folder / "holdfast.toml"
-        settings.write_text(f'run = "{self._folder}"\nmedia_kernel = "{self.kernel}"\n')
+        values = {"run": self._folder, "media_kernel": self.kernel, "media_shortcut": self.shortcut}
+        settings.write_text("".join(f'{key} = "{value}"\n' for key, value in values.items()))
         program = str(Path(sys.executable).with_name("holdfast"))
         words = [program, "--settings", str(settings), "media"]
         self._process = _start(network, words)
@@ -88,9 +90,16 @@ class Holdfast:
 
 
 class KernelRelay(Holdfast):
-    """Holdfast's relay in nftables."""
+    """Holdfast's relay in nftables, with the short cut beside it."""
 
     name = "Holdfast, kernel relay"
+
+
+class Rules(Holdfast):
+    """Holdfast's relay in nftables alone."""
+
+    name = "Holdfast, nftables alone"
+    shortcut = "off"
 
 
 class UserSpaceRelay(Holdfast):
@@ -156,6 +165,7 @@ Relaying = Plain | Holdfast | Rtpengine
 KINDS: list[type[Plain] | type[Holdfast] | type[Rtpengine]] = [
     Plain,
     KernelRelay,
+    Rules,
     UserSpaceRelay,
     Rtpengine,
 ]

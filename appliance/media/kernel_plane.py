@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from appliance.media.carried import Carried, Share
 from appliance.media.flow import Flow, Mark, map_name, read_counts, read_left, read_mark
-from appliance.media.kernel_relay import Carried, KernelRelay, Share
+from appliance.media.kernel_relay import KernelRelay
 from appliance.media.loop import Loop, log
 from appliance.media.netlink import DONE, DUMP, ERROR, Netfilter, Reply, Request
 from appliance.media.passage import Passage
 from appliance.media.rates import Rates
 from appliance.media.reach import Reach
 from appliance.media.ruleset import GETSETELEM, table_number
+from appliance.media.shortcut import Shortcut
 from appliance.media.tap import Take, Tap
 
 Read = Callable[[Mark, int], None]
@@ -30,20 +32,26 @@ REACH_EVERY: Final = 5.0
 class KernelPlane:
     """Relays in the kernel, watched."""
 
-    def __init__(self, loop: Loop, share: Share) -> None:
-        """Take over what is there; raises OSError where nftables or its table cannot be had."""
+    def __init__(self, loop: Loop, share: Share, arrays: Mapping[int, int] | None = None) -> None:
+        """Take over what is there; raises OSError where nftables or its table cannot be had.
+
+        `arrays` are those of the short cut, where there is one.
+        """
         self._loop = loop
         self._share = share
         self._reach = Reach()
+        self._shortcut = Shortcut(arrays or {})
         self._changing = Netfilter()
         self._reading = Netfilter()
         self.tap: Tap | None = None
         self._tell_count: Read | None = None
         try:
-            self.relays = KernelRelay(loop, self._changing, share, self._reach.carries)
+            carries = self._reach.carries
+            self.relays = KernelRelay(loop, self._changing, share, carries, self._shortcut)
         except OSError:
             self._changing.close()
             self._reading.close()
+            self._shortcut.close()
             raise
         self._reading.unblock()
         loop.add(self._reading.fileno(), self._read)
@@ -76,6 +84,7 @@ class KernelPlane:
         self._loop.remove(self._reading.fileno())
         self._reading.close()
         self._changing.close()
+        self._shortcut.close()
 
     def want(self, key: str, revision: int, flows: Mapping[int, Flow]) -> None:
         """Let a relay have these flows in the kernel; see `KernelRelay.want`.
@@ -169,10 +178,11 @@ class KernelPlane:
         total = self.relays.count(mark, packets, octets) if mark is not None else None
         if mark is None or total is None:
             return
+        # Of the rules alone, like what is counted where packets leave by them.
         self._passage.taken(mark.slot, value, packets)
         if self._tell_count is not None:
             self._tell_count(mark, total)
-        if self._rates.floods(value, packets):
+        if self._rates.floods(value, total):
             self._expel(self.relays.key_of(mark))
 
     def _block(self, slot: int) -> None:
@@ -194,10 +204,12 @@ class KernelPlane:
             self.relays.want(key, revision, {})
 
 
-def open_plane(loop: Loop, share: Share) -> KernelPlane | None:
+def open_plane(
+    loop: Loop, share: Share, arrays: Mapping[int, int] | None = None
+) -> KernelPlane | None:
     """Return the worker's end of the kernel; None where it cannot be had."""
     try:
-        return KernelPlane(loop, share)
+        return KernelPlane(loop, share, arrays)
     except OSError as error:
         log(f"worker {share.number} relays in user space only: {error.strerror}")
         return None

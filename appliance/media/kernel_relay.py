@@ -10,10 +10,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from zlib import crc32
 
-from appliance.call.record import MediaCounters
+from appliance.media.carried import Carried, Entry, Share
 from appliance.media.flow import (
     KEY_LIMIT,
     Address,
@@ -39,60 +37,10 @@ from appliance.media.ruleset import (
     SLOTS,
     table_number,
 )
+from appliance.media.shortcut import Shortcut
 
 BATCH = 64
 """Relays in one transaction: about 2 ms in which no other packet is served."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Which relays of the one table are this process's."""
-
-    number: int = 0
-    count: int = 1
-
-    def has(self, key: str) -> bool:
-        """Tell whether a relay is ours, by the same rule by which requests are handed out."""
-        return crc32(key.encode()) % self.count == self.number
-
-
-@dataclass(slots=True)
-class Carried:
-    """What the kernel has passed on for one relay."""
-
-    packets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    """By way: RTP and RTCP of side a, then of side b."""
-    octets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-
-    def counters(self, way: int) -> MediaCounters:
-        """Return what came by one way."""
-        return MediaCounters(packets=self.packets[way], octets=self.octets[way])
-
-    def plus(self, other: Carried) -> Carried:
-        """Return the sums."""
-        return Carried(
-            [one + two for one, two in zip(self.packets, other.packets, strict=True)],
-            [one + two for one, two in zip(self.octets, other.octets, strict=True)],
-        )
-
-
-@dataclass(slots=True)
-class Entry:
-    """One relay in the kernel."""
-
-    key: str
-    number: int
-    """In the marks of its flows."""
-    revision: int
-    asked: dict[int, Flow] = field(default_factory=dict)
-    """What the relay could give to a kernel, by way."""
-    wanted: dict[int, Flow] = field(default_factory=dict)
-    """What of it this kernel can carry now."""
-    installed: dict[int, Flow] = field(default_factory=dict)
-    now: Carried = field(default_factory=Carried)
-    """By the elements that are installed, when last read."""
-    past: Carried = field(default_factory=Carried)
-    """By elements that were deleted."""
 
 
 class KernelRelay:
@@ -104,8 +52,11 @@ class KernelRelay:
         netfilter: Netfilter,
         share: Share,
         carries: Callable[[Flow], bool],
+        shortcut: Shortcut | None = None,
     ) -> None:
         """Take over what is there already; `carries` tells which flows the kernel can forward.
+
+        RTP that the rules carry is also offered to `shortcut`.
 
         Raises OSError where there is no table.
         """
@@ -113,6 +64,7 @@ class KernelRelay:
         self._netfilter = netfilter
         self._share = share
         self._carries = carries
+        self._shortcut = shortcut or Shortcut({})
         self._entries: dict[str, Entry] = {}
         self._by_number: dict[int, Entry] = {}
         self._taken: set[int] = set()
@@ -173,9 +125,11 @@ class KernelRelay:
         return len(orphans)
 
     def carried(self, key: str) -> Carried:
-        """Return what a relay has passed on, as of the last reading."""
+        """Return what a relay has passed on: by the rules as last read, beside them now."""
         entry = self._entries.get(key)
-        return entry.past.plus(entry.now) if entry else Carried()
+        if entry is None:
+            return Carried()
+        return entry.past.plus(entry.now).plus(self._beside_of(entry))
 
     def learnt(self, key: str, revision: int) -> dict[Address, Address]:
         """Return where phones turned out to be in an earlier life of this process, by our port."""
@@ -204,7 +158,8 @@ class KernelRelay:
             return None
         entry.now.packets[mark.way] = packets
         entry.now.octets[mark.way] = octets
-        return entry.past.packets[mark.way] + packets
+        beside, _ = self._shortcut.counters(entry.installed[mark.way])
+        return entry.past.packets[mark.way] + packets + beside
 
     def reconsider(self) -> None:
         """Ask again what the kernel can forward, as routes or sysctls have changed."""
@@ -221,6 +176,8 @@ class KernelRelay:
         """Note that somebody has removed the table; user space carries until it is back."""
         if not self.table_lost:
             self.table_lost = True
+            for entry in self._entries.values():
+                self._take_back(entry, entry.installed)
             log("the nftables table is gone; user space carries until it is back")
 
     def restore(self) -> None:
@@ -250,6 +207,10 @@ class KernelRelay:
         """Make the kernel as wanted; a relay that it refuses is left to user space."""
         if not keys or self.table_lost:
             return
+        for key in keys:
+            entry = self._entries[key]
+            # Before the rules let them go: what comes in between is nobody's but user space's.
+            self._take_back(entry, _differing(entry.installed, entry.wanted))
         try:
             requests, slots = self._requests(keys)
             answers = self._netfilter.transact(requests) if requests else []
@@ -274,6 +235,7 @@ class KernelRelay:
             self._refused.add(key)
             log(f"relay {key} stays in user space: nftables says {error.strerror}")
         entry.asked = entry.wanted = {}
+        self._take_back(entry, entry.installed)
         for way, flow in list(entry.installed.items()):
             # One by one, as some of them may not be there.
             with_key = element_list(f"flows{flow.version}", flow_index(flow))
@@ -325,7 +287,30 @@ class KernelRelay:
             entry = self._entries[key]
             for way in _differing(entry.installed, entry.wanted):
                 entry.now.packets[way] = entry.now.octets[way] = 0
+            come = _differing(entry.wanted, entry.installed)
             entry.installed = dict(entry.wanted)
+            self._offer(entry, come)
+
+    def _offer(self, entry: Entry, flows: Mapping[int, Flow]) -> None:
+        """Let RTP that the rules carry take the short cut."""
+        for way, flow in flows.items():
+            mark = Mark(self.slots[flow.via[0]], entry.number, way)
+            if mark.is_rtp:
+                self._shortcut.put(flow, mark.encode())
+
+    def _take_back(self, entry: Entry, flows: Mapping[int, Flow]) -> None:
+        """Let these go by the rules alone, and keep what the short cut has counted."""
+        for way, flow in flows.items():
+            packets, octets = self._shortcut.take(flow)
+            entry.past.packets[way] += packets
+            entry.past.octets[way] += octets
+
+    def _beside_of(self, entry: Entry) -> Carried:
+        """Return what has taken the short cut."""
+        beside = Carried()
+        for way, flow in entry.installed.items():
+            beside.packets[way], beside.octets[way] = self._shortcut.counters(flow)
+        return beside
 
     def _add(self, key: str, revision: int) -> Entry:
         number = self._next
@@ -351,6 +336,8 @@ class KernelRelay:
                     strange.append(element)
         if strange and self._share.number == 0:
             self._remove(strange)
+        for entry in self._entries.values():
+            self._offer(entry, entry.installed)
 
     def _take_over(self, element: Element, via: str) -> bool:
         """Adopt an element; False: it makes no sense to anybody."""
@@ -378,6 +365,7 @@ class KernelRelay:
     def _remove(self, strange: list[Element]) -> None:
         for element in strange:
             flow = Flow(element.source, element.local, element.target, ("", 0))
+            self._shortcut.take(flow)
             body = element_list(f"flows{flow.version}", flow_index(flow))
             self._netfilter.transact([Request(DELSETELEM, 0, body)])
 

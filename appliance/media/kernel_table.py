@@ -8,13 +8,15 @@ required   a media process that may not use nftables does not start
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import LocalError
 from appliance.marking import MEDIA
-from appliance.media.flow import map_name, read_counts
+from appliance.media.flow import map_name, read_counts, read_flows
+from appliance.media.gate import Gate
 from appliance.media.loop import log
 from appliance.media.netlink import ACK, DUMP, Netfilter, Request
 from appliance.media.ruleset import GETSETELEM, GETTABLE, install, remove, table_name, table_number
@@ -34,6 +36,7 @@ class KernelTable:
         self._dscp = MEDIA.value
         self._lock = _lock()
         self._netfilter: Netfilter | None = None
+        self._gate: Gate | None = None
         try:
             self._netfilter = Netfilter()
             # Asked before any kernel setting is touched: without permission nothing changes.
@@ -44,6 +47,13 @@ class KernelTable:
         except OSError:
             self._let_go()
             raise
+        if settings.media_shortcut == "auto":
+            self._gate = _open_gate(self._netfilter, self._dscp)
+
+    @property
+    def arrays(self) -> Mapping[int, int]:
+        """Descriptors of the short cut's arrays by IP version; none where there is no short cut."""
+        return self._gate.arrays if self._gate is not None else {}
 
     def watch(self) -> None:
         """Make the table again where somebody has removed it, as `nft flush ruleset` does."""
@@ -53,12 +63,16 @@ class KernelTable:
             with suppress(OSError):
                 install(self._netfilter, self._workers, self._sysctls.closed, self._dscp)
                 log("the nftables table is there again")
+        if self._gate is not None:
+            self._gate.watch()
 
     def mark(self, dscp: int) -> None:
         """Have the kernel mark what it relays with this value, calls under way included."""
         if self._netfilter is None or dscp == self._dscp:
             return
         self._dscp = dscp
+        if self._gate is not None:
+            self._gate.mark(dscp)
         try:
             install(self._netfilter, self._workers, self._sysctls.closed, dscp)
         except OSError as error:
@@ -67,7 +81,10 @@ class KernelTable:
 
     def close(self) -> None:
         """Leave calls in the kernel for the next start; without any, leave nothing."""
-        if self._netfilter is not None and not _has_flows(self._netfilter):
+        is_needed = self._netfilter is not None and _has_flows(self._netfilter)
+        if self._gate is not None:
+            self._gate.close(keep=is_needed)
+        if self._netfilter is not None and not is_needed:
             with suppress(OSError):
                 remove(self._netfilter)
                 self._sysctls.restore()
@@ -76,7 +93,7 @@ class KernelTable:
     def _let_go(self) -> None:
         if self._netfilter is not None:
             self._netfilter.close()
-        self._netfilter = None
+        self._netfilter = self._gate = None
         self._lock.close()
 
 
@@ -112,6 +129,21 @@ def clear(settings: Settings) -> None:
         finally:
             netfilter.close()
             lock.close()
+
+
+def _open_gate(netfilter: Netfilter, dscp: int) -> Gate | None:
+    """Return the short cut beside the table; None where it cannot be had, which is said once."""
+    streams = {
+        (version, element.local[1])
+        for version in (4, 6)
+        for reply in netfilter.ask(Request(GETSETELEM, DUMP, map_name(f"flows{version}")))
+        for element in read_flows(reply.body)
+    }
+    try:
+        return Gate(netfilter, dscp, streams)
+    except OSError as error:
+        log(f"no short cut beside nftables ({error.strerror or error})")
+        return None
 
 
 def _memory(settings: Settings) -> Path:

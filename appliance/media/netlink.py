@@ -107,6 +107,23 @@ def error_of(reply: Reply) -> OSError | None:
     return OSError(code, os.strerror(code)) if code else None
 
 
+def ask_kernel(protocol: int, kind: int, flags: int, body: bytes) -> list[Reply]:
+    """Ask another part of the kernel than the packet filter one thing; raises OSError."""
+    found: list[Reply] = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as asking:
+        asking.settimeout(PATIENCE)
+        asking.send(_HEADER.pack(16 + len(body), kind, flags | REQUEST | ACK, 1, 0) + body)
+        while True:
+            for reply in replies(memoryview(asking.recv(1 << 18))):
+                if reply.kind == ERROR:
+                    wrong = error_of(reply)
+                    if wrong is not None:
+                        raise wrong
+                if reply.kind in (ERROR, DONE):
+                    return found
+                found.append(reply)
+
+
 class Netfilter:
     """A socket to the kernel's packet filter; usable only with CAP_NET_ADMIN."""
 
@@ -142,9 +159,9 @@ class Netfilter:
         self._socket.send(b"".join(parts))
         return self._answers(first, last)
 
-    def ask(self, request: Request) -> list[Reply]:
-        """Ask for something, dumps included; raises OSError."""
-        self._socket.send(self._message(request, family=NFPROTO_INET))
+    def ask(self, request: Request, family: int = NFPROTO_INET) -> list[Reply]:
+        """Ask for something, dumps included; 0: of every family. Raises OSError."""
+        self._socket.send(self._message(request, family))
         return self._answers(self._sequence, self._sequence)
 
     def begin(self, request: Request) -> int:

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
+from appliance.media.carried import Share
 from appliance.media.control import Listener
 from appliance.media.end_system import Studio
 from appliance.media.kernel_plane import open_plane
-from appliance.media.kernel_relay import Share
 from appliance.media.kernel_table import open_table
 from appliance.media.loop import Loop, log
 from appliance.media.relay import DESCRIPTORS
@@ -35,10 +35,12 @@ def serve(settings: Settings) -> None:
     table = open_table(settings, workers)
     server: Shards | Worker
     if workers > 1:
-        server = Shards(loop, workers, capacity, table is not None, settings.data)
+        arrays = table.arrays if table is not None else None
+        server = Shards(loop, workers, capacity, arrays, settings.data)
     else:
         studio = Studio(loop, Sounds(settings.sounds_folder), settings.data)
-        server = Worker(loop, capacity, studio, open_plane(loop, Share()) if table else None)
+        plane = open_plane(loop, Share(), table.arrays) if table is not None else None
+        server = Worker(loop, capacity, studio, plane)
     if table is not None:
         loop.every_second(table.watch)
         server.marked = table.mark

@@ -18,9 +18,9 @@ from appliance.call.actions import Relay, RelaySide
 from appliance.call.events import RelayEnded
 from appliance.call.record import MediaCounters
 from appliance.errors import LocalError
+from appliance.media.carried import Carried
 from appliance.media.end_system import EndSystem, Studio
 from appliance.media.flow import Flow
-from appliance.media.kernel_relay import Carried
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
 from appliance.media.port import Address, Port

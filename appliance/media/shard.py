@@ -1,6 +1,7 @@
-"""One worker process of several.
+r"""One worker process of several.
 
-    python -m appliance.media.shard <descriptor> <capacity> <number> <sharers of the kernel> <data>
+    python -m appliance.media.shard <descriptor> <capacity> <number> <sharers of the kernel> \
+        <the short cut's arrays> <data>
 
 Started by `media.shards` with one end of a socket pair, and ends when the other end is closed.
 """
@@ -10,25 +11,33 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from appliance.media.carried import Share
 from appliance.media.control import Connection
 from appliance.media.end_system import Studio
 from appliance.media.kernel_plane import open_plane
-from appliance.media.kernel_relay import Share
 from appliance.media.loop import Loop
 from appliance.media.process import raise_descriptor_limit
 from appliance.media.relay import DESCRIPTORS
+from appliance.media.shortcut import read
 from appliance.media.sounds import Sounds
 from appliance.media.worker import Worker
 from appliance.settings import Settings
 
 
-def work(stream: socket.socket, capacity: int, share: Share | None, settings: Settings) -> None:
+def work(
+    stream: socket.socket,
+    capacity: int,
+    share: Share | None,
+    arrays: Mapping[int, int],
+    settings: Settings,
+) -> None:
     """Serve the one connection until it ends; `share`: of the relays in the kernel."""
     loop = Loop()
     studio = Studio(loop, Sounds(settings.sounds_folder), settings.data)
-    worker = Worker(loop, capacity, studio, open_plane(loop, share) if share else None)
+    worker = Worker(loop, capacity, studio, open_plane(loop, share, arrays) if share else None)
 
     def ended(_connection: Connection) -> None:
         loop.stop()
@@ -46,9 +55,10 @@ def main(arguments: list[str]) -> None:
         signal.signal(one, signal.SIG_IGN)
     descriptor, capacity, number, count = (int(argument) for argument in arguments[:4])
     raise_descriptor_limit(capacity * DESCRIPTORS)
-    settings = Settings(data=Path(arguments[4])) if arguments[4] else Settings()
+    settings = Settings(data=Path(arguments[5])) if arguments[5] else Settings()
     share = Share(number, count) if count else None
-    work(socket.socket(fileno=descriptor), capacity, share, settings)
+    arrays = read(arguments[4])
+    work(socket.socket(fileno=descriptor), capacity, share, arrays, settings)
 
 
 if __name__ == "__main__":

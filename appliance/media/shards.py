@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
@@ -29,6 +29,7 @@ from appliance.media.commands import (
 )
 from appliance.media.control import Connection
 from appliance.media.loop import Loop, log
+from appliance.media.shortcut import written
 from appliance.media.worker import ORPHAN_AFTER
 
 
@@ -47,16 +48,23 @@ class Shards:
     """Hands each request to the workers it concerns and joins their answers."""
 
     def __init__(
-        self, loop: Loop, count: int, capacity: int, kernel: bool = False, data: Path | None = None
+        self,
+        loop: Loop,
+        count: int,
+        capacity: int,
+        arrays: Mapping[int, int] | None = None,
+        data: Path | None = None,
     ) -> None:
         """Start `count` workers of `capacity` relays each.
 
-        `kernel`: they share our table; `data`: the folder of sounds and recordings.
+        They share our table and the short cut's `arrays`, which may be none, unless that is None;
+        `data`: the folder of sounds and recordings.
         """
         self._loop = loop
         self._data = str(data or "")
         self._capacity = capacity
-        self._share = str(count) if kernel else "0"
+        self._share = str(count) if arrays is not None else "0"
+        self._arrays = arrays or {}
         self._core: Connection | None = None
         self._core_seen = loop.now
         self.orphan_after = ORPHAN_AFTER
@@ -128,9 +136,10 @@ class Shards:
         # A new interpreter, not a fork: nothing of ours is open in it but its connection.
         with theirs:
             numbers = [str(theirs.fileno()), str(self._capacity), str(number), self._share]
-            arguments = [*numbers, self._data]
+            arguments = [*numbers, written(self._arrays), self._data]
             command = [sys.executable, "-m", "appliance.media.shard", *arguments]
-            process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+            given = [theirs.fileno(), *self._arrays.values()]
+            process = subprocess.Popen(command, pass_fds=given)
 
         def heard(_connection: Connection, message: Message) -> None:
             self._hear(number, message)

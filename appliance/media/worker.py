@@ -11,6 +11,7 @@ from appliance.call.record import LiveQuality, MediaCounters
 from appliance.errors import LocalError
 from appliance.ipc import Message
 from appliance.marking import MEDIA
+from appliance.media.carried import Carried
 from appliance.media.commands import (
     AskQuality,
     AskStats,
@@ -29,7 +30,7 @@ from appliance.media.control import Connection
 from appliance.media.end_system import Studio
 from appliance.media.flow import WAYS, Mark
 from appliance.media.kernel_plane import KernelPlane
-from appliance.media.kernel_relay import BATCH, Carried
+from appliance.media.kernel_relay import BATCH
 from appliance.media.loop import Loop, log
 from appliance.media.port import PortTaken
 from appliance.media.relay import DESCRIPTORS, RelayedStream

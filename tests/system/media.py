@@ -16,6 +16,7 @@ from appliance.call.actions import Relay, RelaySide
 from appliance.call.events import MediaEvent, RelayEnded
 from appliance.ipc import Frames, Message, encode
 from appliance.media.commands import Stats, read_event
+from tests.system.keeper import Keeper
 from tests.system.network import Host
 from tests.system.site import HOLDFAST
 from tests.system.waiting import until
@@ -36,8 +37,12 @@ RTCP = bytes.fromhex("80c90001 00000001")
 class Media:
     """A media process and the connection by which core would command it."""
 
-    def __init__(self, host: Host, folder: Path, **settings: str) -> None:
+    def __init__(
+        self, host: Host, folder: Path, keeper: Keeper | None = None, **settings: str
+    ) -> None:
+        """Start it; `keeper` holds in systemd's place what it leaves when it ends."""
         self.host = host
+        self._keeper = keeper
         self.run = folder / "run"
         self.log = folder / "media.log"
         self._settings = folder / "holdfast.toml"
@@ -49,7 +54,14 @@ class Media:
     def start(self, *words: str) -> None:
         """Start it, by `words` before its command, and connect."""
         command = [*words, HOLDFAST, "--settings", str(self._settings), "media"]
-        self.process: subprocess.Popen[bytes] = self.host.start(*command, log=self.log)
+        environment: dict[str, str] = {}
+        kept: list[int] = []
+        if self._keeper is not None:
+            kept, environment = self._keeper.descriptors, self._keeper.environment
+            command = self._keeper.command(*command)
+        self.process: subprocess.Popen[bytes] = self.host.start(
+            *command, log=self.log, environment=environment, descriptors=kept
+        )
         until(self._connect, 20, "media takes commands", lambda: self.log.read_text())
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:

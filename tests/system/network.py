@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -50,7 +50,11 @@ class Host:
         return done.stdout
 
     def start(
-        self, *words: str, log: Path, environment: dict[str, str] | None = None
+        self,
+        *words: str,
+        log: Path,
+        environment: dict[str, str] | None = None,
+        descriptors: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
         """Start a process here, its output in `log`; it ends with the host."""
         with log.open("ab") as output:
@@ -61,6 +65,7 @@ class Host:
                 stderr=output,
                 env={**_environment(), **(environment or {})},
                 start_new_session=True,
+                pass_fds=descriptors,
             )
         self._processes.append(process)
         return process

@@ -253,6 +253,7 @@ def test_where_others_drop_what_is_forwarded_user_space_carries(
 ) -> None:
     made = call(LAN[version])
     with rules_for_forwarded_packets(network):
+        until(lambda: "nothing takes the short cut" in media.log.read_text(), 5, "it is shut")
         media.put(made.relay)
         media.wait_for_flows(4)
         began = time.monotonic()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.call.actions import Relay, RelaySide
+from tests.system.keeper import Keeper
 from tests.system.media import RTCP, Media, Phone, relay_between, rtp
 from tests.system.network import APPLIANCE, Host, Network
 from tests.system.site import HOLDFAST
@@ -43,6 +44,13 @@ def phones(network: Network) -> Iterator[tuple[Phone, Phone]]:
     yield a, b
     a.close()
     b.close()
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    made = Keeper(tmp_path)
+    yield made
+    made.close()
 
 
 def sysctls(host: Host) -> list[str]:
@@ -95,10 +103,14 @@ class Talk:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_audio_goes_on_while_the_process_ends_and_comes_back(
-    network: Network, phones: tuple[Phone, Phone], tmp_path: Path, number: signal.Signals
+    network: Network,
+    phones: tuple[Phone, Phone],
+    tmp_path: Path,
+    keeper: Keeper,
+    number: signal.Signals,
 ) -> None:
     a, b = phones
-    media = Media(network.appliance, tmp_path)
+    media = Media(network.appliance, tmp_path, keeper)
     other = Relay(
         "gone/0",
         1,
@@ -132,6 +144,7 @@ def test_audio_goes_on_while_the_process_ends_and_comes_back(
     assert "1 relays in the kernel were nobody's" in media.log.read_text()
     assert media.flows() == 0
     media.end()
+    assert keeper.names == []
 
 
 def test_a_call_that_ended_while_the_process_was_away_tells_its_counters(

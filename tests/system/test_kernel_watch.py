@@ -13,10 +13,10 @@ from appliance.call.actions import Codec, Relay
 from appliance.call.events import MediaEvent, RelaySilent
 from appliance.ipc import Frames, Message, encode
 from appliance.media import kernel_plane
+from appliance.media.carried import Share
 from appliance.media.commands import read_event
 from appliance.media.control import Connection
 from appliance.media.kernel_plane import KernelPlane
-from appliance.media.kernel_relay import Share
 from appliance.media.kernel_table import KernelTable
 from appliance.media.loop import Loop
 from appliance.media.worker import Worker

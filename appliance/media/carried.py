@@ -1,0 +1,60 @@
+"""What a process knows of its relays in the kernel: their flows, and what these have carried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from appliance.call.record import MediaCounters
+from appliance.media.flow import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which relays of the one table are this process's."""
+
+    number: int = 0
+    count: int = 1
+
+    def has(self, key: str) -> bool:
+        """Tell whether a relay is ours, by the same rule by which requests are handed out."""
+        return crc32(key.encode()) % self.count == self.number
+
+
+@dataclass(slots=True)
+class Carried:
+    """What the kernel has passed on for one relay."""
+
+    packets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    """By way: RTP and RTCP of side a, then of side b."""
+    octets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+
+    def counters(self, way: int) -> MediaCounters:
+        """Return what came by one way."""
+        return MediaCounters(packets=self.packets[way], octets=self.octets[way])
+
+    def plus(self, other: Carried) -> Carried:
+        """Return the sums."""
+        return Carried(
+            [one + two for one, two in zip(self.packets, other.packets, strict=True)],
+            [one + two for one, two in zip(self.octets, other.octets, strict=True)],
+        )
+
+
+@dataclass(slots=True)
+class Entry:
+    """One relay in the kernel."""
+
+    key: str
+    number: int
+    """In the marks of its flows."""
+    revision: int
+    asked: dict[int, Flow] = field(default_factory=dict)
+    """What the relay could give to a kernel, by way."""
+    wanted: dict[int, Flow] = field(default_factory=dict)
+    """What of it this kernel can carry now."""
+    installed: dict[int, Flow] = field(default_factory=dict)
+    now: Carried = field(default_factory=Carried)
+    """By the elements that are installed, when last read."""
+    past: Carried = field(default_factory=Carried)
+    """By elements that were deleted."""

@@ -1,0 +1,150 @@
+"""Streams in the short cut's arrays: written and read in memory, without a call of the kernel.
+
+The program may read a slot at any moment, so the ports that make it match are written last and
+taken out first, and the number of its generation changes before anything else does: whoever has
+read parts of two streams sees two numbers, and leaves the packet to the rules.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from appliance.media import slot
+from appliance.media.flow import Flow
+from appliance.media.slot import ENTRIES, LAYOUTS
+
+NOTHING: Final = (0, 0)
+"""No packets, no octets."""
+
+
+class Slots:
+    """The slots of one IP version."""
+
+    def __init__(self, version: int, descriptor: int) -> None:
+        """Map them; raises OSError. The descriptor stays the caller's."""
+        self._layout = LAYOUTS[version]
+        self._memory = mmap.mmap(descriptor, self._layout.size * ENTRIES)
+        # What the program must not see half written goes by these, whole words at a time.
+        self._words = memoryview(self._memory).cast("I")
+        self._counts = memoryview(self._memory).cast("Q")
+
+    def close(self) -> None:
+        """Let go; what is in the slots stays."""
+        self._words.release()
+        self._counts.release()
+        self._memory.close()
+
+    def put(self, flow: Flow, mark: int) -> None:
+        """Let a stream take the short cut, its counters going on where it does so already."""
+        at, layout = self._at(flow), self._layout
+        if at is None or self._holds(at, flow, mark):
+            return
+        self._words[at + layout.ends >> 2] = 0
+        generation = at + layout.generation >> 2
+        self._words[generation] = (self._words[generation] + 1) & 0xFFFFFFFF
+        key, way = slot.key(flow), slot.way(flow, mark)
+        self._memory[at : at + len(key)] = key
+        self._memory[at + layout.via : at + layout.via + len(way)] = way
+        self._counts[at + layout.packets >> 3] = 0
+        self._counts[at + layout.octets >> 3] = 0
+        self._words[at + layout.ends >> 2] = slot.ends(flow)
+
+    def take(self, flow: Flow) -> tuple[int, int]:
+        """Let a stream go by the rules from now on; returns packets and octets so far."""
+        at = self._at(flow)
+        if at is None or not self._is_for(at, flow):
+            return NOTHING
+        self._words[at + self._layout.ends >> 2] = 0
+        return self._counted(at)
+
+    def counters(self, flow: Flow) -> tuple[int, int]:
+        """Return packets and octets of a stream so far."""
+        at = self._at(flow)
+        return NOTHING if at is None or not self._is_for(at, flow) else self._counted(at)
+
+    def keep(self, ports: set[int]) -> int:
+        """Empty all slots but those of these ports of ours; returns how many there were."""
+        step, gone = self._layout.size >> 2, 0
+        kept = {port >> 1 for port in ports}
+        ends = self._layout.ends >> 2
+        for number in range(ENTRIES):
+            if self._words[number * step + ends] and number not in kept:
+                self._words[number * step + ends] = 0
+                gone += 1
+        return gone
+
+    def _at(self, flow: Flow) -> int | None:
+        number = slot.number(flow.local[1])
+        return None if number is None else number * self._layout.size
+
+    def _counted(self, at: int) -> tuple[int, int]:
+        counts, layout = self._counts, self._layout
+        return counts[at + layout.packets >> 3], counts[at + layout.octets >> 3]
+
+    def _is_for(self, at: int, flow: Flow) -> bool:
+        """Tell whether the slot is for packets of this source to this port of ours."""
+        if self._words[at + self._layout.ends >> 2] != slot.ends(flow):
+            return False
+        key = slot.key(flow)
+        return self._memory[at : at + len(key)] == key
+
+    def _holds(self, at: int, flow: Flow, mark: int) -> bool:
+        way, begin = slot.way(flow, mark), at + self._layout.via
+        return self._is_for(at, flow) and self._memory[begin : begin + len(way)] == way
+
+
+class Shortcut:
+    """The slots of both IP versions; without any, nothing takes the short cut."""
+
+    def __init__(self, arrays: Mapping[int, int]) -> None:
+        """Map the arrays with these descriptors, by IP version; raises OSError."""
+        self._slots = {version: Slots(version, array) for version, array in arrays.items()}
+
+    def close(self) -> None:
+        """Let go; streams go on."""
+        for slots in self._slots.values():
+            slots.close()
+        self._slots.clear()
+
+    def put(self, flow: Flow, mark: int) -> None:
+        """Let a stream of RTP that the rules carry take the short cut."""
+        slots = self._slots.get(flow.version)
+        if slots is not None:
+            slots.put(flow, mark)
+
+    def take(self, flow: Flow) -> tuple[int, int]:
+        """Let a stream go by the rules from now on; returns its packets and octets so far."""
+        slots = self._slots.get(flow.version)
+        return NOTHING if slots is None else slots.take(flow)
+
+    def counters(self, flow: Flow) -> tuple[int, int]:
+        """Return packets and octets of a stream that went by the short cut so far."""
+        slots = self._slots.get(flow.version)
+        return NOTHING if slots is None else slots.counters(flow)
+
+    def keep(self, flows: Iterable[tuple[int, int]]) -> int:
+        """Empty all slots but those of these IP versions and ports of ours."""
+        ports: dict[int, set[int]] = {}
+        for version, port in flows:
+            ports.setdefault(version, set()).add(port)
+        return sum(slots.keep(ports.get(version, set())) for version, slots in self._slots.items())
+
+
+def written(arrays: Mapping[int, int]) -> str:
+    """Return descriptors as a word for a worker's command line."""
+    return ",".join(f"{version}:{array}" for version, array in arrays.items())
+
+
+def read(word: str) -> dict[int, int]:
+    """Read what `written` returns."""
+    pairs = (pair.split(":") for pair in word.split(",") if pair)
+    return {int(version): int(array) for version, array in pairs}
+
+
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close descriptors."""
+    for descriptor in descriptors:
+        os.close(descriptor)
