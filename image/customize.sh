@@ -44,10 +44,13 @@ systemctl mask --quiet getty@tty1 serial-getty@ttyS0 getty.target systemd-networ
     systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-journal-catalog-update.service \
     nftables.service slapd.service systemd-pcrlock-make-policy.service
 
-# What is only read by people, or made again from what is here.
+# What is only read by people, or made again from what is here. Of completion ours alone stays, which
+# /etc/profile.d/holdfast.sh reads: there is nothing here that would find it.
 rm -rf /usr/share/doc/* /usr/share/man /usr/share/info /usr/share/locale/* /usr/share/lintian \
-    /usr/share/bash-completion /usr/share/zsh /usr/lib/udev/hwdb.d /usr/share/i18n \
+    /usr/share/zsh /usr/lib/udev/hwdb.d /usr/share/i18n \
     /var/cache/* /var/lib/apt /var/log/* /var/backups/* /tmp/* /root/.[!.]* /etc/*- \
     /usr/lib/python3/dist-packages/__pycache__
+find /usr/share/bash-completion -type f ! -path '*/completions/holdfast' -delete
+find /usr/share/bash-completion -depth -type d -empty -delete
 mkdir -p /usr/lib/holdfast/sbom
 cp /var/lib/dpkg/status /usr/lib/holdfast/sbom/dpkg-status

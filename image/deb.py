@@ -8,13 +8,17 @@ hash in requirements.txt, so that what runs is what was tested, whatever the mac
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import io
 import os
 import shutil
 import sys
 from pathlib import Path
 
 from appliance import __version__
-from image.commands import OUT, ROOT, run, say, stamp
+from appliance.cli.command import main
+from image.commands import OUT, ROOT, BuildError, run, say, stamp
 
 PYTHON = "3.13"
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
@@ -24,6 +28,8 @@ PACKAGES = ("appliance", "sdg", "sbc_bridge", "netdiag")
 PROGRAMS = ("holdfast", "holdfast-netdiag")
 NOT_NEEDED = ("bin", "pip", "pip-*", "__pycache__")
 """Of what is installed: scripts, and an installer that nothing here may call."""
+MANUAL = "usr/share/man/man1/holdfast.1.gz"
+COMPLETION = "usr/share/bash-completion/completions/holdfast"
 UNITS = "usr/lib/systemd/system"
 FILES = {
     "systemd/sysusers.conf": "usr/lib/sysusers.d/holdfast.conf",
@@ -43,6 +49,7 @@ def build(folder: Path) -> Path:
     _dependencies(tree / SITE)
     _ours(tree / SITE)
     _files(tree)
+    write_documents(tree)
     _control(tree)
     _settle(tree)
     package = folder / f"holdfast_{__version__}_amd64.deb"
@@ -81,6 +88,21 @@ def _files(tree: Path) -> None:
     for name in PROGRAMS:
         (tree / "usr/bin" / name).chmod(0o755)
     (tree / "etc/holdfast/firewall.d").mkdir(parents=True)
+
+
+def write_documents(tree: Path) -> None:
+    """Write the man page and what bash completes with, both as the commands print them."""
+    page, script = _printed("manual"), _printed("completion")
+    for place, content in ((MANUAL, gzip.compress(page, mtime=0)), (COMPLETION, script)):
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        (tree / place).write_bytes(content)
+
+
+def _printed(word: str) -> bytes:
+    with io.StringIO() as text, contextlib.redirect_stdout(text):
+        if main([word]):
+            raise BuildError(f"`holdfast {word}` failed")
+        return text.getvalue().encode()
 
 
 def _control(tree: Path) -> None:

@@ -17,14 +17,14 @@ def add_parser(subparsers: Any) -> None:
     """Add `backup`."""
     about = "write configuration, records, accounts, keys and certificates to one encrypted file"
     parser = new_parser(subparsers, "backup", about)
-    parser.add_argument("file", type=Path, help="file to write; it must not be there yet")
+    add_file_options(parser, "file to write; it must not be there yet")
     parser.set_defaults(run=_backup)
-    add_passphrase_option(parser)
+
+
+def add_file_options(parser: argparse.ArgumentParser, file: str) -> None:
+    """Add the backup's file, and the way to give its passphrase without a keyboard."""
+    parser.add_argument("file", type=Path, help=file)
     add_json_option(parser)
-
-
-def add_passphrase_option(parser: argparse.ArgumentParser) -> None:
-    """Add the way to give a passphrase without a keyboard."""
     about = "file whose first line is the passphrase (default: it is asked for)"
     parser.add_argument("--passphrase-file", type=Path, metavar="FILE", help=about)
 

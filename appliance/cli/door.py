@@ -20,6 +20,8 @@ TIMEOUT = 30.0
 """Seconds to wait for an answer; `sync` waits for the cloud."""
 SAVE_TIMEOUT = 600.0
 """Seconds to wait for something large that is made first."""
+EVENT_LIMIT = 4 << 20
+"""Bytes of one line; issues of a whole site are a few KiB."""
 ANSWER_LIMIT = 64 << 20
 """Bytes; 10,000 phones are about 4 MB."""
 
@@ -65,6 +67,20 @@ class Door:
                     return written.tell()
             except OSError as error:
                 raise LocalError(f"{file}: {error.strerror}") from error
+
+    def follow(self, path: str) -> Iterator[tuple[str, str]]:
+        """Yield name and JSON of each server-sent event; raises Unavailable when they end."""
+        with self._answering("GET", path, None, TIMEOUT) as answer:
+            if answer.status != 200:
+                _judge(answer.status, answer.read(ANSWER_LIMIT))
+            name = ""
+            while line := answer.readline(EVENT_LIMIT):
+                field, _, value = line.decode().rstrip("\r\n").partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    yield name, value
+        raise Unavailable("the admin process has ended the stream of events; is it restarted?")
 
     def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> Any:
         with self._answering(method, path, body, timeout) as answer:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 from appliance.backup.archive import RESTORED, SETTINGS, read_backup
-from appliance.cli.backup import add_passphrase_option, passphrase_of
-from appliance.cli.options import OK, add_json_option, new_parser, settings_of
+from appliance.cli.backup import add_file_options, passphrase_of
+from appliance.cli.options import OK, new_parser, settings_of
 from appliance.cli.output import print_json
 from appliance.errors import LocalError
 from appliance.settings import Settings
@@ -20,10 +19,8 @@ def add_parser(subparsers: Any) -> None:
     """Add `restore`."""
     about = "put back what a backup holds; Holdfast must not run meanwhile"
     parser = new_parser(subparsers, "restore", about)
-    parser.add_argument("file", type=Path, help="as `backup` wrote it")
+    add_file_options(parser, "as `backup` wrote it")
     parser.set_defaults(run=_restore)
-    add_passphrase_option(parser)
-    add_json_option(parser)
 
 
 def _restore(arguments: argparse.Namespace) -> int:

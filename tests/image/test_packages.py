@@ -87,11 +87,14 @@ def test_the_debian_package_installs_runs_and_leaves_no_trace_when_purged(root: 
     assert "holdfast" not in checked.stderr
     sample = inside(root, "holdfast", "bundle", "sample", "--users", "3", "--out", "/tmp/site")
     assert sample.returncode == 0 and json.loads((root / "tmp/site/site.json").read_text())
+    script = "/usr/share/bash-completion/completions/holdfast"
+    asked = f". {script}; COMP_WORDS=(holdfast bundle ro) COMP_CWORD=2; _holdfast; echo $COMPREPLY"
+    assert inside(root, "bash", "-c", asked).stdout == "rollback\n"
     with running(root, "/usr/bin/holdfast"):
         assert serves(root), (root / "tmp/log").read_text()
     purged = inside(root, "dpkg", "--purge", "holdfast")
     assert purged.returncode == 0, purged.stderr
-    for place in ("usr/lib/holdfast", "usr/bin/holdfast", "etc/holdfast"):
+    for place in ("usr/lib/holdfast", "usr/bin/holdfast", "etc/holdfast", script[1:]):
         assert not (root / place).exists(), place
 
 

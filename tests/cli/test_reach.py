@@ -1,0 +1,190 @@
+"""The command line reaches as far as the API: for each of its routes a command asks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from appliance.cli.door import Door
+from appliance.cli.tree import commands_of, whole_parser
+from appliance.errors import HoldfastError
+from appliance.web.access import ACCESS
+from tests.cli.appliance import Appliance
+from tests.cloud.reference_trial import site_bundle
+from tests.fake_core import record
+
+API = "/api/v1/"
+OF_BROWSERS = {"POST session", "GET session", "DELETE session", "POST session/password"}
+"""Commands show the token of the data folder and have no session."""
+HERE = {"GET groups", "POST groups/{extension}/walk", "GET dial", "GET diagnostics/{id}/report"}
+"""The same done by the command itself, from the stored bundle, also while nothing runs."""
+
+COMMANDS = {
+    "GET status": "status",
+    "GET zones": "zones",
+    "GET zones/{id}/day": "zones --day primary",
+    "GET phones": "phones",
+    "GET readiness": "phones --readiness",
+    "GET calls": "calls",
+    "GET calls/{id}/messages": "calls ladder c1",
+    "GET calls/{id}/pcap": "calls pcap c1 -o PCAP",
+    "GET records": "records",
+    "GET records/{id}": "records show r1",
+    "GET mode": "mode",
+    "GET mode/history": "mode",
+    "GET evidence": "mode",
+    "GET diagnostics": "diagnose --list",
+    "POST diagnostics": "diagnose machine",
+    "GET diagnostics/{id}": "diagnose machine",
+    "GET bundle": "bundle show",
+    "POST bundle": "bundle apply SITE",
+    "POST sync": "bundle pull",
+    "GET bundle/changes": "bundle changes",
+    "GET bundle/versions": "bundle history",
+    "POST bundle/rollback": "bundle rollback 7",
+    "POST bundle/held/release": "bundle release 7",
+    "POST bundle/held/discard": "bundle discard 7",
+    "GET qos": "qos",
+    "GET emergency": "emergency",
+    "GET emergency/trial": "emergency test 1001",
+    "GET directory": "directory search zoe",
+    "GET forwardings": "forwarding list",
+    "POST forwardings/{extension}/reset": "forwarding reset 1001",
+    "POST parked/{orbit}/return": "park return 7701",
+    "GET trunk": "trunk",
+    "POST trunk/drain": "trunk drain sbc1",
+    "POST trunk/resume": "trunk resume sbc1",
+    "POST trunk/release": "trunk release a",
+    "GET peers": "peers",
+    "POST peers/drain": "peers drain east",
+    "POST peers/resume": "peers resume east",
+    "POST test": "test begin 1001",
+    "DELETE test": "test end",
+    "GET issues": "health",
+    "GET machine": "health",
+    "GET notices": "notices",
+    "GET events": "events --count 1",
+    "GET accounts": "account list",
+    "POST accounts": "account add zoe auditor",
+    "PATCH accounts/{name}": "account role zoe operator",
+    "DELETE accounts/{name}": "account remove zoe",
+    "POST accounts/{name}/password": "account reset zoe",
+    "GET tokens": "token list",
+    "POST tokens": "token add monitoring",
+    "DELETE tokens/{id}": "token remove 1",
+    "GET audit": "audit",
+    "POST backup": "backup FILE --passphrase-file PHRASE",
+}
+"""Routes below /api/v1, each with a command line that asks it."""
+
+
+def routes() -> set[str]:
+    found = (route.split(f" {API}") for route in ACCESS if f" {API}" in route)
+    return {f"{method} {path}" for method, path in found}
+
+
+def test_every_route_of_the_api_has_its_command() -> None:
+    told = set(COMMANDS) | OF_BROWSERS | HERE
+    missing = sorted(routes() - told)
+    assert not missing, f"the API can do what no command can; add one: {missing}"
+    assert not told - routes(), "the API has these no more"
+
+
+@pytest.fixture(scope="module")
+def asked(shared: Appliance) -> Iterator[dict[str, set[str]]]:
+    """Run each command once; return what each has asked for."""
+    folder: Path = shared.folder
+    (folder / "site.json").write_bytes(msgspec.json.encode(site_bundle(version=8)))
+    (folder / "phrase").write_text("a long passphrase\n")
+    shared.core.waiting = [record("r1")]
+    words = {"SITE": folder / "site.json", "FILE": folder / "all", "PHRASE": folder / "phrase"}
+    words["PCAP"] = folder / "call.pcapng"
+    found: dict[str, set[str]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        heard = _listen(patch)
+        for line in dict.fromkeys(["bundle apply SITE", *COMMANDS.values()]):
+            heard.clear()
+            shared.run(*(str(words.get(word, word)) for word in line.split()))
+            found.setdefault(line, set()).update(heard)
+    yield found
+
+
+def _listen(patch: pytest.MonkeyPatch) -> list[str]:
+    heard: list[str] = []
+    answering = Door._answering
+
+    def listening(door: Door, method: str, path: str, *more: Any) -> Any:
+        heard.append(f"{method} {path.partition('?')[0]}")
+        return answering(door, method, path, *more)
+
+    patch.setattr(Door, "_answering", listening)
+    return heard
+
+
+@pytest.mark.parametrize("route", COMMANDS)
+def test_a_command_asks_the_route_it_is_for(route: str, asked: dict[str, set[str]]) -> None:
+    pattern = re.sub(r"\\{[a-z]+\\}", "[^/]+", re.escape(route))
+    heard = asked[COMMANDS[route]]
+    assert any(re.fullmatch(pattern, one) for one in heard), heard
+
+
+def test_what_commands_do_by_themselves_is_there() -> None:
+    whole = whole_parser()
+    for words in ("sdg list", "sdg test", "dial", "diagnose"):
+        parser = whole
+        for word in words.split():
+            parser = commands_of(parser)[word]
+
+
+def test_notices_and_events_as_lines(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert appliance.run("notices", "--limit", "1") == 0
+    (heading, row) = capsys.readouterr().out.splitlines()
+    assert heading.startswith("when") and "core.start  serving" in row
+    assert appliance.run("events", "--count", "2", "--json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == ["core", "mode"]
+    assert lines[1]["data"]["mode"] == "standby"
+
+
+def test_health_shows_each_issue_with_its_cure_and_the_box(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    appliance.run("health")
+    text = capsys.readouterr().out
+    assert "warning  Banned for wrong passwords: 1 address" in text
+    assert "\n         If it is a phone of yours, correct its password" in text
+    assert re.search(r"^disk +[\d.]+ .iB of", text, re.MULTILINE)
+    assert re.search(r"^certificate +for web, lasts for", text, re.MULTILINE)
+    appliance.run("health", "--json")
+    assert set(json.loads(capsys.readouterr().out)) == {"issues", "machine"}
+
+
+@pytest.mark.parametrize(("severity", "status"), [("alarm", 1), ("warning", 0), ("info", 0)])
+def test_an_alarm_makes_health_say_no(
+    appliance: Appliance, monkeypatch: pytest.MonkeyPatch, severity: str, status: int
+) -> None:
+    monkeypatch.setattr(Door, "get", lambda door, path: [{"severity": severity}])
+    assert appliance.run("health", "--json") == status
+
+
+def test_the_stream_of_events_that_ends_is_told(
+    appliance: Appliance,
+) -> None:
+    door = Door(appliance.settings)
+    with pytest.raises(HoldfastError, match="Not Found"):
+        next(door.follow("nothing"))
+
+
+def test_the_day_of_a_zone_nobody_knows_is_empty(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert appliance.run("zones", "--day", "n\x1bone") == 1
+    assert "was not asked in the last 24 hours" in capsys.readouterr().out
