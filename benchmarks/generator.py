@@ -16,6 +16,7 @@ from benchmarks import site
 from benchmarks.process import CLIENT_CORE, Server, Usage
 
 SOURCES = Path(__file__).parent / "load"
+REAL_TIME = ("chrt", "--fifo", "1")
 COMMON = ["phone.c", "link.c", "sip.c"]
 
 
@@ -43,10 +44,15 @@ def compile_program(
 
 @contextmanager
 def running(program: Path, **arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a generator on the clients' core and end it afterwards."""
+    """Run a generator on the clients' core and end it afterwards.
+
+    With `policy="fifo"` no other client there delays it, where we may set that.
+    """
+    real_time = arguments.pop("policy", "") == "fifo" and os.geteuid() == 0
+    before = REAL_TIME if real_time else ()
     words = [f"{key}={value}" for key, value in arguments.items()]
     process = subprocess.Popen(
-        ["taskset", "-c", str(CLIENT_CORE), str(program), *words],
+        ["taskset", "-c", str(CLIENT_CORE), *before, str(program), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

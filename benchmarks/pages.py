@@ -115,7 +115,8 @@ def every_page() -> list[str]:
 def addresses(visitor: Visitor) -> list[str]:
     """Return the address of each page; raises RuntimeError for one that it has no example of."""
     found = re.search(r'href="(/records/[^"]+)"', visitor.ask("/records").text)
-    known = {**FULL, "/records/{id}": found[1] if found else ""}
+    call = json.loads(visitor.ask("/api/v1/calls").text)[0]["id"]
+    known = {**FULL, "/records/{id}": found[1] if found else "", "/calls/{id}": f"/calls/{call}"}
     pages = [known.get(path, path) for path in every_page()]
     if unknown := [page for page in pages if "{" in page or not page]:
         raise RuntimeError(f"which one of {unknown} is to be shown? Tell it in benchmarks/pages.py")
@@ -136,9 +137,9 @@ def furnished(
     server.start()
     with contextlib.ExitStack() as stack:
         stack.callback(stop, server)
-        if not wait_until(lambda: generator.first_status(5060) in (401, 407), 60):
+        if not wait_until(lambda: generator.first_status(5060) in (401, 407), 180):
             raise RuntimeError(f"Holdfast did not come up:\n{server.tail()}")
-        if not wait_until((place / "data" / "admin.password").exists, 60):
+        if not wait_until((place / "data" / "admin.password").exists, 180):
             raise RuntimeError("there is no first password")
         visitor = Visitor()
         visitor.log_in((place / "data" / "admin.password").read_text().split()[1])

@@ -15,6 +15,10 @@ PASSWORD = "twenty people look on"
 """That an account of a measurement chooses."""
 
 
+IDLE = 20.0
+"""Seconds after which a new connection is made; the server closes those that are idle for 30."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of one question."""
@@ -35,6 +39,7 @@ class Visitor:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._connection = http.client.HTTPSConnection(HOST, PORT, timeout=90, context=context)
+        self._last = float("-inf")
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> Answer:
         """Ask once."""
@@ -63,7 +68,8 @@ class Visitor:
         return str(json.loads(answer.text)["csrf"])
 
     def _ask(self, path: str, method: str, body: bytes | None) -> tuple[Answer, str]:
-        if self._connection.sock is None:
+        if time.perf_counter() > self._last + IDLE:
+            self._connection.close()
             self._connection.connect()
         headers = {"Accept-Encoding": "gzip", **self.headers}
         if body is not None:
@@ -76,5 +82,6 @@ class Visitor:
         octets = len(content) + sum(len(name) + len(word) + 4 for name, word in answer.getheaders())
         packed = answer.getheader("Content-Encoding") == "gzip"
         text = (gzip.decompress(content) if packed else content).decode(errors="replace")
+        self._last = begun + took
         told = Answer(answer.status, took, octets, text)
         return told, answer.getheader("Set-Cookie") or ""
