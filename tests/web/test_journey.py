@@ -91,7 +91,9 @@ def _addresses(page: Page, real: RealSite) -> list[str]:
     """Return where every page is, with something on it where it needs to be asked."""
     page.goto(f"{real.url}/records")
     record = page.locator("tbody a").first.get_attribute("href") or ""
-    asked = {"/records/{id}": record, "/directory": "/directory?search=user"}
+    call = record.replace("/records/", "/calls/")
+    one = {"/records/{id}": record, "/calls/{id}": call}
+    asked = {**one, "/directory": "/directory?search=user"}
     return [asked.get(path, path) for path in inner_pages()]
 
 
