@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 
 FIRST_GIVEN = 3
@@ -36,13 +36,19 @@ def leave_with_systemd(
         _send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", descriptors, environment)
 
 
-def left_with_systemd(environment: Mapping[str, str] = os.environ) -> dict[str, list[int]]:
-    """Take what an earlier life of this process has left, by name; nothing without systemd."""
+def left_with_systemd(
+    environment: MutableMapping[str, str] = os.environ,
+) -> dict[str, list[int]]:
+    """Take what an earlier life of this process has left, by name; nothing without systemd.
+
+    It is the caller's from then on: who asks again gets nothing.
+    """
     names = environment.get("LISTEN_FDNAMES", "").split(":")
     left: dict[str, list[int]] = {}
     for number, name in zip(_given(environment, MOST_KEPT), names, strict=False):
         os.set_inheritable(number, False)
         left.setdefault(name, []).append(number)
+    environment.pop("LISTEN_PID", None)
     return left
 
 

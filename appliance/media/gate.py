@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from appliance.media import bpf
 from appliance.media.loop import log
@@ -29,8 +30,19 @@ _ARRAYS: Final = "slots1"
 _LINKS: Final = "ways"
 
 
+class _Facts(NamedTuple):
+    """What the program is made from."""
+
+    around: Surroundings
+    dscp: int
+
+
 class Gate:
-    """Opens and closes the short cut."""
+    """Opens and closes the short cut.
+
+    To put a program on an interface or to take it off keeps the caller waiting for 15 ms, until no
+    processor runs it any more. So all but the first opening is done by a thread.
+    """
 
     def __init__(self, netfilter: Netfilter, dscp: int, streams: Iterable[tuple[int, int]]) -> None:
         """Take over what there is and open; `streams` names those in the table by version and port.
@@ -39,18 +51,17 @@ class Gate:
         """
         self._netfilter = netfilter
         self._dscp = dscp
-        self._around = Surroundings("")
+        self._done = _Facts(Surroundings(""), dscp)
+        self._thread: threading.Thread | None = None
         self._links: list[int] = []
         if not bpf.is_known():
             raise OSError(errno.EOPNOTSUPP, "not on this kind of processor")
-        left = left_with_systemd()
-        self.arrays = _adopted(left.pop(_ARRAYS, []))
+        self.arrays, old = _left()
         """Descriptors of the arrays, by IP version."""
-        old = [link for links in left.values() for link in links]
         try:
             self._make_arrays()
             self._forget_others(streams)
-            self._follow(look(netfilter))
+            self._follow(_Facts(look(netfilter), dscp))
         except OSError:
             self.close(keep=False)
             raise
@@ -59,26 +70,23 @@ class Gate:
             _detach(old)
 
     def watch(self) -> None:
-        """Open or close as others' rules and the interfaces ask for."""
-        around = look(self._netfilter)
-        if around != self._around:
-            try:
-                self._follow(around)
-            except OSError as error:
-                log(f"the short cut stays as it was: {error.strerror}")
+        """Open or close, soon, as others' rules and the interfaces ask for."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        facts = _Facts(look(self._netfilter), self._dscp)
+        if facts != self._done:
+            self._thread = threading.Thread(target=self._try_to_follow, args=(facts,), daemon=True)
+            self._thread.start()
 
     def mark(self, dscp: int) -> None:
-        """Mark with another DSCP value from now on."""
+        """Mark with another DSCP value, soon."""
         self._dscp = dscp
-        if self._links:
-            try:
-                self._open(self._around)
-            except OSError as error:
-                self._shut()
-                log(f"nothing takes the short cut: it cannot be marked anew ({error.strerror})")
+        self.watch()
 
     def close(self, keep: bool) -> None:
         """Let go; `keep`: calls go on by it, where systemd holds what they need."""
+        if self._thread is not None:
+            self._thread.join()
         if not keep:
             self._shut()
             leave_with_systemd(_ARRAYS, ())
@@ -101,27 +109,33 @@ class Gate:
         if gone:
             log(f"{gone} streams on the short cut were nobody's; removed")
 
-    def _follow(self, around: Surroundings) -> None:
-        before, self._around = self._around.hindrance, around
-        if around.hindrance:
+    def _try_to_follow(self, facts: _Facts) -> None:
+        try:
+            self._follow(facts)
+        except OSError as error:
+            # A program that knows yesterday's facts is worse than none.
             self._shut()
-            if around.hindrance != before:
-                log(f"nothing takes the short cut: {around.hindrance}")
-            return
-        if around.entries:
-            self._open(around)
+            log(f"nothing takes the short cut: {error.strerror}")
+
+    def _follow(self, facts: _Facts) -> None:
+        before, self._done = self._done.around.hindrance, facts
+        hindrance = facts.around.hindrance
+        if hindrance or not facts.around.entries:
+            self._shut()
         else:
-            self._shut()
-        if before:
+            self._open(facts)
+        if hindrance and hindrance != before:
+            log(f"nothing takes the short cut: {hindrance}")
+        elif before and not hindrance:
             log("calls take the short cut again")
 
-    def _open(self, around: Surroundings) -> None:
+    def _open(self, facts: _Facts) -> None:
         """Be on these interfaces, with a program that knows the present facts."""
-        code = shortcut(self.arrays, around.exits, self._dscp)
+        code = shortcut(self.arrays, facts.around.exits, facts.dscp)
         program = bpf.load_program("holdfast", code)
         links: list[int] = []
         try:
-            for interface in around.entries:
+            for interface in facts.around.entries:
                 # One that has just gone is seen at the next look.
                 with suppress(FileNotFoundError):
                     links.append(_attached(program, interface))
@@ -138,6 +152,24 @@ class Gate:
         old, self._links = self._links, []
         _detach(old)
         leave_with_systemd(_LINKS, ())
+
+
+def abandon() -> None:
+    """Let go of what an earlier life has left, where this one does without a short cut."""
+    arrays, links = _left()
+    _detach(links)
+    for array in arrays.values():
+        os.close(array)
+    leave_with_systemd(_ARRAYS, ())
+
+
+def _left() -> tuple[dict[int, int], list[int]]:
+    """Take what an earlier life has left: the arrays, and what keeps programs where they are."""
+    left = left_with_systemd()
+    arrays = _adopted(left.pop(_ARRAYS, []))
+    for name in left:
+        leave_with_systemd(name, ())
+    return arrays, [link for links in left.values() for link in links]
 
 
 def _attached(program: int, interface: int) -> int:

@@ -185,6 +185,7 @@ class KernelRelay:
         self.table_lost = False
         self.slots.clear()
         for key, entry in self._entries.items():
+            self._take_back(entry, entry.installed)
             entry.past, entry.now = entry.past.plus(entry.now), Carried()
             entry.installed = {}
             self._change(key)

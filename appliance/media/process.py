@@ -11,6 +11,7 @@ from contextlib import suppress
 from appliance.media.carried import Share
 from appliance.media.control import Listener
 from appliance.media.end_system import Studio
+from appliance.media.gate import abandon
 from appliance.media.kernel_plane import open_plane
 from appliance.media.kernel_table import open_table
 from appliance.media.loop import Loop, log
@@ -33,6 +34,8 @@ def serve(settings: Settings) -> None:
     wanted = -(-relays_by_ports(settings.media_ports) // workers)
     capacity = min(wanted, raise_descriptor_limit(wanted * DESCRIPTORS) // DESCRIPTORS)
     table = open_table(settings, workers)
+    if table is None or not table.arrays:
+        abandon()
     server: Shards | Worker
     if workers > 1:
         arrays = table.arrays if table is not None else None

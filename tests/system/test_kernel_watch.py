@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from msgspec import structs
@@ -26,18 +27,22 @@ from tests.system.network import APPLIANCE, Network
 from tests.system.waiting import until
 
 LOCAL_A, LOCAL_B = (APPLIANCE, 20000), (APPLIANCE, 20002)
+RULES_ALONE = pytest.mark.parametrize("trial", ["off"], indirect=True)
+"""Without the short cut: it would shut, or be seen, before what is tried here."""
 PCMU = (Codec(0, "PCMU", 8000),)
 
 
 class Trial:
     """A worker of this process, with its sockets and its table in the appliance's namespace."""
 
-    def __init__(self, network: Network, folder: Path) -> None:
+    def __init__(
+        self, network: Network, folder: Path, shortcut: Literal["auto", "off"] = "auto"
+    ) -> None:
         self.network = network
         self.loop = Loop()
         with network.appliance.inside():
-            self._table = KernelTable(Settings(run=folder), 1)
-            self.plane = KernelPlane(self.loop, Share())
+            self._table = KernelTable(Settings(run=folder, media_shortcut=shortcut), 1)
+            self.plane = KernelPlane(self.loop, Share(), self._table.arrays)
             self.worker = Worker(self.loop, 10, kernel=self.plane)
         self._frames = Frames()
         ours, self._core = socket.socketpair()
@@ -83,9 +88,9 @@ class Trial:
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> Iterator[Trial]:
+def trial(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
     network = Network(2)
-    made = Trial(network, tmp_path)
+    made = Trial(network, tmp_path, getattr(request, "param", "auto"))
     yield made
     made.close()
     network.close()
@@ -155,6 +160,7 @@ def test_rtcp_that_the_kernel_passes_is_read(trial: Trial, phones: tuple[Phone, 
     assert quality.loss == 0.25
 
 
+@RULES_ALONE
 def test_counters_are_read_every_few_seconds(trial: Trial, phones: tuple[Phone, Phone]) -> None:
     a, b = phones
     trial.put(relay_between(a, LOCAL_A, b, LOCAL_B))
@@ -186,6 +192,7 @@ def test_a_flood_is_left_to_user_space_until_the_next_offer(
     trial.put(structs.replace(relay, revision=2))
 
 
+@RULES_ALONE
 def test_a_rule_that_drops_calls_is_noticed_at_the_next_second(
     trial: Trial, phones: tuple[Phone, Phone]
 ) -> None:

@@ -329,8 +329,41 @@ def test_two_capabilities_are_enough_and_with_one_the_rules_do_all(
     media.end()
 
 
-def test_it_can_be_switched_off(network: Network, tmp_path: Path) -> None:
-    media = Media(network.appliance, tmp_path, media_shortcut="off")
-    assert on(network.appliance) == 0
+def test_it_can_be_switched_off_in_the_middle_of_a_call(
+    network: Network, tmp_path: Path, call: MakeCall
+) -> None:
+    keeper, made = Keeper(tmp_path), call()
+    media = Media(network.appliance, tmp_path, keeper)
+    media.put(made.relay)
+    media.wait_for_flows(4)
+    media.end(signal.SIGKILL)
+    assert on(network.appliance) == 1
+    assert keeper.names == ["slots1", "slots1", "ways", "ways"]
+    made.talks(range(5, 10))
+    media = Media(network.appliance, tmp_path, keeper, media_shortcut="off")
+    until(lambda: on(network.appliance) == 0, 5, "no program", media.evidence)
+    until(lambda: keeper.names == [], 5, "nothing is held", media.evidence)
+    media.resync(made.relay)
+    made.talks(range(10, 15))
+    assert by_the_rules(media) == [0, 0, 5, 5]
     assert "short cut" not in media.log.read_text()
+    media.drop("call/0")
     media.end()
+    keeper.close()
+
+
+def test_another_mark_is_on_the_wire_within_a_second(media: Media, call: MakeCall) -> None:
+    made = call()
+    media.put(made.relay)
+    media.wait_for_flows(4)
+    made.b.rtp.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+
+    def mark(number: int) -> int:
+        made.a.rtp.sendto(rtp(number), (APPLIANCE, 20000))
+        _, told, _, _ = made.b.rtp.recvmsg(2048, 64)
+        return int(told[0][2][0]) >> 2
+
+    assert mark(5) == 46
+    media.ask("media.marks", media=34)
+    until(lambda: mark(6) == 34, 2, "the new mark", media.evidence)
+    assert by_the_rules(media) == [0, 0, 0, 0]
