@@ -43,7 +43,13 @@ STATUS: dict[str, Any] = {
     "calls": 1,
     "bundle": {"version": 1, "site": "hq", "issued": ""},
     "records": {"pending": 3},
-    "certificates": {},
+    "certificates": {
+        "sbc1.example.net": {
+            "names": ["sbc1.example.net"],
+            "issuer": "CN=Example CA",
+            "expires": 2_500_000_000.0,
+        }
+    },
     "guard": {"banned": [{"source": "192.0.2.7", "seconds": 900, "username": "1001"}]},
 }
 PHONES: list[dict[str, Any]] = [

@@ -347,29 +347,34 @@ def _of_certificate(certificate: Certificate, now: float) -> Iterator[Issue]:
             link="/system",
         )
     elif certificate.ends is not None:
-        cure = "Install a new one before phones and browsers refuse this one."
-        yield from _ending(certificate.use, about, certificate.ends - now, certificate.file, cure)
+        yield from _ending(
+            about,
+            certificate.ends - now,
+            id=f"certificate.{certificate.use}",
+            detail=certificate.file,
+            cure="Install a new one before phones and browsers refuse this one.",
+            link="/system",
+        )
 
 
 def _of_others(certificates: dict[str, dict[str, Any]], now: float) -> Iterator[Issue]:
     """Tell which SBCs and sites have shown a certificate that ends soon."""
-    cure = "Ask whoever runs it for a new one: calls to it fail when this one is over."
     for name, shown in certificates.items():
-        about, left = f"The certificate of {name}", shown["expires"] - now
-        yield from _ending(name, about, left, f"Signed by {shown['issuer']}.", cure)
+        yield from _ending(
+            f"The certificate of {name}",
+            shown["expires"] - now,
+            id=f"certificate.{name}",
+            detail=f"Signed by {shown['issuer']}.",
+            cure="Ask whoever runs it for a new one: calls to it fail when this one is over.",
+            link="/diagnostics",
+        )
 
 
-def _ending(what: str, about: str, left: float, detail: str, cure: str) -> Iterator[Issue]:
+def _ending(about: str, left: float, **more: str) -> Iterator[Issue]:
     if left < EXPIRES_SOON:
         when = "has expired" if left <= 0 else f"expires in {age(left)}"
-        yield Issue(
-            id=f"certificate.{what}",
-            severity="alarm" if left <= 0 else "warning",
-            title=f"{about} {when}",
-            detail=detail,
-            cure=cure,
-            link="/system",
-        )
+        severity: Severity = "alarm" if left <= 0 else "warning"
+        yield Issue(severity=severity, title=f"{about} {when}", **more)
 
 
 def _count(number: int, thing: str, plural: str = "s") -> str:

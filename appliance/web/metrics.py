@@ -61,7 +61,9 @@ def _of_machine(view: View) -> Iterator[Metric]:
         text = "1 while something keeps the clock right."
         yield _gauge("clock_synchronised", text, machine.clock_synchronised)
     ends = {one.use: one.ends for one in machine.certificates if one.ends is not None}
-    text = "When a certificate ends, Unix time."
+    shown = (view.status or {}).get("certificates") or {}
+    ends |= {name: one["expires"] for name, one in shown.items()}
+    text = "When a certificate ends, ours or an SBC's or other site's by its name, Unix time."
     yield _labelled("certificate_end_timestamp_seconds", text, "use", ends)
     counts = {name: sum(one.severity == name for one in view.issues) for name in SEVERITIES}
     yield _labelled("issues", "Open issues.", "severity", counts)

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.bundle import Bundle, Credential, Site, User, Zone
 from appliance.cloud.reference.service import CloudSettings, ReferenceCloud
+from appliance.settings import Settings
 
 REALM = "cloud.test"
 PASSWORD = "secret-{}"
@@ -55,6 +56,18 @@ async def reference_cloud(folder: Path, bundle: Bundle | None = None) -> AsyncIt
         yield cloud
     finally:
         await cloud.stop()
+
+
+def settings_at(cloud: Any, folder: Path, **more: Any) -> Settings:
+    """Give the settings of an appliance that knows this cloud."""
+    return Settings(
+        data=folder,
+        cloud_site="hq",
+        cloud_url=cloud.access.url,
+        cloud_token=cloud.access.site_token,
+        cloud_ca=Path(cloud.access.ca),
+        **more,
+    )
 
 
 def free_port() -> int:

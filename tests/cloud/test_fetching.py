@@ -18,8 +18,7 @@ from appliance.cloud.reference.control import ask
 from appliance.cloud.signature import signed
 from appliance.cloud.sync import BundleSync
 from appliance.errors import Unavailable
-from appliance.settings import Settings
-from tests.cloud.reference_trial import reference_cloud, site_bundle
+from tests.cloud.reference_trial import reference_cloud, settings_at, site_bundle
 from tests.cloud.small_cloud import Answer, status
 from tests.cloud.test_sync import Trial, bundle, run
 from tests.cloud.test_versions import KEY, OTHER, pinned
@@ -241,14 +240,7 @@ def test_a_bundle_an_admin_brought_is_no_base(tmp_path: Path) -> None:
 def test_the_reference_cloud_sends_a_delta_or_the_whole(tmp_path: Path) -> None:
     async def script() -> None:
         async with reference_cloud(tmp_path, site_bundle(40)) as cloud:
-            settings = Settings(
-                data=tmp_path,
-                cloud_site="hq",
-                cloud_url=cloud.access.url,
-                cloud_token=cloud.access.site_token,
-                cloud_ca=Path(cloud.access.ca),
-                bundle_keys=(cloud.access.bundle_key,),
-            )
+            settings = settings_at(cloud, tmp_path, bundle_keys=(cloud.access.bundle_key,))
             async with CloudClient(settings) as client:
                 sync = BundleSync(settings, client, FakeCore())
 

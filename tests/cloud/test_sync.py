@@ -17,7 +17,7 @@ from appliance.cloud.client import CloudClient
 from appliance.cloud.sync import BundleSync
 from appliance.errors import LocalError, Unavailable
 from appliance.settings import Settings
-from tests.cloud.reference_trial import reference_cloud, site_bundle
+from tests.cloud.reference_trial import reference_cloud, settings_at, site_bundle
 from tests.cloud.small_cloud import SmallCloud, settings, small_cloud, status
 from tests.fake_core import FakeCore
 
@@ -381,13 +381,7 @@ def test_when_the_cloud_answered_last_outlives_a_restart(tmp_path: Path) -> None
 def test_the_reference_cloud_and_we_agree(tmp_path: Path) -> None:
     async def script() -> None:
         async with reference_cloud(tmp_path) as cloud:
-            made = Settings(
-                data=tmp_path,
-                cloud_site="hq",
-                cloud_url=cloud.access.url,
-                cloud_token=cloud.access.site_token,
-                cloud_ca=Path(cloud.access.ca),
-            )
+            made = settings_at(cloud, tmp_path)
             core = FakeCore()
             async with CloudClient(made) as client:
                 sync = BundleSync(made, client, core)

@@ -16,8 +16,7 @@ from appliance.cloud.client import CloudClient
 from appliance.cloud.signature import PinnedKeys, new_key, read_key, signed
 from appliance.cloud.sync import BundleSync
 from appliance.errors import LocalError
-from appliance.settings import Settings
-from tests.cloud.reference_trial import reference_cloud, site_bundle
+from tests.cloud.reference_trial import reference_cloud, settings_at, site_bundle
 from tests.cloud.test_sync import Trial, bundle, run
 from tests.fake_core import FakeCore
 
@@ -190,14 +189,8 @@ def test_ten_versions_are_kept_and_no_more(tmp_path: Path) -> None:
 def test_what_changes_in_the_cloud_is_in_force_within_five_seconds(tmp_path: Path) -> None:
     async def script() -> None:
         async with reference_cloud(tmp_path) as cloud:
-            made = Settings(
-                data=tmp_path,
-                cloud_site="hq",
-                cloud_url=cloud.access.url,
-                cloud_token=cloud.access.site_token,
-                cloud_ca=Path(cloud.access.ca),
-                cloud_pull_interval=3600.0,
-                bundle_keys=(cloud.access.bundle_key,),
+            made = settings_at(
+                cloud, tmp_path, cloud_pull_interval=3600.0, bundle_keys=(cloud.access.bundle_key,)
             )
             core = FakeCore()
             async with CloudClient(made) as client:

@@ -163,6 +163,7 @@ def test_metrics_have_base_units_and_what_ships_for_prometheus_uses_only_them(
         assert 'holdfast_mode{mode="standby"} 1.0' in text
         assert 'holdfast_zone_rtt_seconds{zone="primary"} 0.0123' in text
         assert "holdfast_bundle_version 3.0" in text
+        assert 'holdfast_certificate_end_timestamp_seconds{use="sbc1.example.net"} 2.5e+09' in text
         exposed = set(re.findall(r"^(holdfast_\w+)", text, re.MULTILINE))
         counters = {"holdfast_messages_total", "holdfast_faults_total", "holdfast_notices_total"}
         for file in ("alerts.yml", "grafana-dashboard.json"):
