@@ -66,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether the kernel relays by nftables: where it may, never, or else media does not start."""
     media_shortcut: Literal["auto", "off"] = "auto"
     """Whether RTP that the kernel relays takes an eBPF program past the rules where it may."""
+    media_io_uring: Literal["auto", "off"] = "auto"
+    """Whether user space takes packets by io_uring, many at a time, where the kernel lets it."""
 
     cloud_url: str = ""
     """Base URL of the cloud's API, e.g. https://cloud.example.com; empty: bundle by file only."""

@@ -27,9 +27,11 @@ class Lane:
     """The way of one port's packets onward, and what it has counted."""
 
     __slots__ = (
+        "hand_over",
         "is_flooded",
         "limit",
         "octets",
+        "outlet",
         "packets",
         "receive",
         "transmit",
@@ -41,6 +43,10 @@ class Lane:
         """`receive` reads a packet into the buffer; `is_flooded` is asked beyond `limit`."""
         self.receive = receive
         self.transmit: Transmit = lose
+        self.outlet = 0
+        """The connected socket that `transmit` sends by (`ring.outlet`); 0: it must be called."""
+        self.hand_over: Callable[[int], object] = pass_over
+        """Takes a packet in the buffer that was read while this lane was still in use."""
         self.packets = 0
         self.octets = 0
         self.limit = 0

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 
 from appliance.call.actions import Keys, RelaySide
 from appliance.call.record import MediaCounters
+from appliance.media.address import Address, Source
 from appliance.media.buffer import VIEW
 from appliance.media.loop import Loop
-from appliance.media.port import Address, Judge, Port, Source
+from appliance.media.port import Judge, Port
 from appliance.media.srtp import SUITES, Inbound, SrtpReceiver, SrtpSender
 from appliance.rtp.packet import is_rtcp, is_rtp
 

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from appliance.media.batch import Batch
 from appliance.media.lane import Lane, serve
 
 Ready = Callable[[int], None]
@@ -24,7 +25,7 @@ EVENTS_PER_ROUND = 256
 """Descriptors served before anything else gets its turn: 2 ms of packets, 3 with SRTP."""
 JOBS_PER_ROUND = 16
 """Jobs done between two rounds of packets at most."""
-JOBS_TIME = 0.002
+JOBS_TIME = 0.0005
 """Seconds after which no other job begins before the next round; opening a relay takes 0.3 ms."""
 ROUND_INTERVAL = 0.001
 """Seconds between the begins of two rounds with packets: at 500 streams this makes rounds of 25
@@ -40,8 +41,14 @@ SWEEP_INTERVAL = 1.0
 class Loop:
     """Serve descriptors until `stop`; nothing that happens in a callable ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: Batch | None = None) -> None:
+        """`batch` serves what need not be served one by one; None: everything is."""
         self._epoll = select.epoll()
+        self._batch = batch
+        self._batched: dict[int, Lane] = {}
+        """By descriptor: the lanes that the batch serves, unless they rest."""
+        self._more = False
+        """Whether the batch may have more than one turn could take."""
         self._ready: dict[int, Ready] = {}
         self._lanes: list[Lane | None] = []
         """By descriptor; None: `_ready` is called instead."""
@@ -56,6 +63,9 @@ class Loop:
         self.now = time.monotonic()
         """Monotonic seconds at the begin of this round."""
         self._collected_at = self.now
+        if batch is not None:
+            self._epoll.register(batch.wake, select.EPOLLIN | select.EPOLLET)
+            self._lanes += [None] * (batch.wake + 1)
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -71,9 +81,36 @@ class Loop:
         self._ready[descriptor] = ready
         self._lanes += [None] * (descriptor + 1 - len(self._lanes))
 
-    def serve(self, descriptor: int, lane: Lane | None) -> None:
-        """Pass on by a lane what comes to a descriptor added before; None: call `ready` again."""
-        self._lanes[descriptor] = lane
+    def serve(self, descriptor: int, lane: Lane | None, in_batch: bool = False) -> None:
+        """Pass on by a lane what comes to a descriptor added before; None: call `ready` again.
+
+        `in_batch`: it is a connected socket that many packets come to.
+        """
+        if self._batch is None or not in_batch:
+            self._lanes[descriptor] = lane
+        elif self._batched.get(descriptor) is not lane:
+            self._change_lane(descriptor, lane)
+
+    def _change_lane(self, descriptor: int, lane: Lane | None) -> None:
+        """Move a descriptor to another lane of the batch, or between the batch and epoll."""
+        resting = descriptor in self._resting
+        self._let_go(descriptor, self._batched.pop(descriptor, None), resting)
+        if lane is not None:
+            self._batched[descriptor] = lane
+        if lane is None:
+            self._epoll.register(descriptor, 0 if resting else select.EPOLLIN)
+        elif not resting and self._batch is not None:
+            self._batch.add(descriptor, lane)
+
+    def _let_go(
+        self, descriptor: int, lane: Lane | None, resting: bool, lost: bool = False
+    ) -> None:
+        """Take a descriptor from epoll, or from the batch if it had this lane there."""
+        if lane is None:
+            self._epoll.unregister(descriptor)
+        elif not resting and self._batch is not None:
+            self._batch.remove(descriptor, None if lost else lane)
+            self._more = True
 
     def change(self, descriptor: int, events: int) -> None:
         """Wait for other events on a descriptor added before."""
@@ -82,14 +119,21 @@ class Loop:
     def remove(self, descriptor: int) -> None:
         """Forget a descriptor; must be called before it is closed."""
         if self._ready.pop(descriptor, None) is not None:
-            self._resting.pop(descriptor, None)
+            resting = self._resting.pop(descriptor, None) is not None
             self._lanes[descriptor] = None
-            self._epoll.unregister(descriptor)
+            self._let_go(descriptor, self._batched.pop(descriptor, None), resting, lost=True)
 
     def rest(self, descriptor: int, until: float) -> None:
         """Do not read a descriptor until then; the kernel drops what its buffer cannot hold."""
+        if descriptor in self._resting:
+            return
         self._resting[descriptor] = until
-        self._epoll.modify(descriptor, 0)
+        lane = self._batched.get(descriptor)
+        if lane is not None and self._batch is not None:
+            self._batch.remove(descriptor, lane)
+            self._more = True
+        else:
+            self._epoll.modify(descriptor, 0)
 
     def later(self, job: Callable[[], None]) -> None:
         """Do this after all jobs before it, a few of them between two rounds of packets."""
@@ -135,8 +179,13 @@ class Loop:
         """
         if self._wake_at is not None:
             timeout = max(0.0, min(timeout, self._wake_at - time.monotonic()))
-        events = self._epoll.poll(0.0 if self._jobs else timeout, EVENTS_PER_ROUND)
+        waits = 0.0 if self._jobs or self._more else timeout
+        events = self._epoll.poll(waits, EVENTS_PER_ROUND)
         self.now = time.monotonic()
+        had_packets = bool(events)
+        if self._batch is not None and (events or self._more):
+            had_packets |= self._more
+            self._more = self._batch.turn(self._report)
         if self._wake_at is not None and self.now >= self._wake_at:
             self._guarded(self._wake)
         table = self._ready
@@ -149,14 +198,14 @@ class Loop:
                     self._report(descriptor)
         if self._jobs:
             self._do_jobs()
-        return bool(events)
+        return had_packets or self._more
 
     def sweep(self) -> None:
         """Do what is done every second."""
         for descriptor, until in list(self._resting.items()):
             if self.now >= until:
                 del self._resting[descriptor]
-                self._epoll.modify(descriptor, select.EPOLLIN)
+                self._wake_up(descriptor)
         for sweep in self._sweeps:
             self._guarded(sweep)
         if not gc.isenabled():
@@ -165,6 +214,15 @@ class Loop:
     def close(self) -> None:
         """Let go of the descriptors; their owners close them."""
         self._epoll.close()
+        if self._batch is not None:
+            self._batch.close()
+
+    def _wake_up(self, descriptor: int) -> None:
+        lane = self._batched.get(descriptor)
+        if lane is not None and self._batch is not None:
+            self._batch.add(descriptor, lane)
+        else:
+            self._epoll.modify(descriptor, select.EPOLLIN)
 
     def _collect(self) -> None:
         """Do what the collector would have done in the middle of packets, had it not been off."""
@@ -198,6 +256,17 @@ class Loop:
         log(f"descriptor {descriptor} given up: {traceback.format_exc()}")
         # Left in place it would be ready again at once, for ever.
         self.remove(descriptor)
+
+
+def open_loop(io_uring: bool) -> Loop:
+    """Return a loop that serves packets in batches where io_uring is wanted and can be had."""
+    batch = None
+    if io_uring:
+        try:
+            batch = Batch()
+        except OSError as error:
+            log(f"no io_uring here ({error.strerror}): each packet is read and sent by itself")
+    return Loop(batch)
 
 
 def log(text: str) -> None:

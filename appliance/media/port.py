@@ -15,17 +15,14 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from appliance.marking import MEDIA
+from appliance.media.address import Address, Source, check, literal, open_socket
 from appliance.media.buffer import BUFFER, VIEW
 from appliance.media.lane import Lane, Transmit, Watcher, lose, never, pass_over
 from appliance.media.loop import Loop
+from appliance.media.ring import outlet
 from appliance.media.source_filter import NOTHING, Program, attach, detach, drops, only_from
 
-Address = tuple[str, int]
-Source = tuple[str, int] | tuple[str, int, int, int]
 Judge = Callable[[memoryview, Source], bool]
 """Tells whether a packet to a learning port shows the phone's address."""
 Take = Callable[[int], bool]
@@ -64,6 +61,7 @@ class Port:
         "_loop",
         "_onward",
         "_origin",
+        "_outlet",
         "_program",
         "_quota_until",
         "_remote",
@@ -81,7 +79,7 @@ class Port:
         To be told at once whom to hear, for until then strangers' packets are queued. A port that
         is not busy has one socket instead of two, for 1 us more with each packet.
         """
-        _literal(local[0])
+        literal(local[0])
         self._loop = loop
         self.local = local
         self._is_busy = is_busy
@@ -98,10 +96,12 @@ class Port:
         self._judge: Judge | None = None
         self._take: Take | None = None
         self._live: socket.socket | None = None
-        self._guard = _socket(local)
+        self._guard = open_socket(local)
         self._program: Program | None = None
         """What the kernel keeps of the guard's packets; None: all."""
         self._transmit: Transmit = lose
+        self._outlet = 0
+        """How a batch sends the way of `_transmit`; 0: it cannot."""
         self._alarm: Callable[[], None] | None = None
         self._burst: tuple[int, float] = (PACKETS_PER_SECOND, 1.0)
         self._quota_until = 0.0
@@ -115,6 +115,7 @@ class Port:
         # Last, for it leads back to us: what could not be bound needs no collector either.
         self._lane = Lane(self._guard.recv_into, self._is_flooded)
         self._lane.limit = PACKETS_PER_SECOND
+        self._lane.hand_over = self._hand_over
 
     @property
     def dropped(self) -> int:
@@ -139,6 +140,7 @@ class Port:
         if onward is not None:
             onward._origin = self
         self._lane.transmit = onward._transmit if onward is not None else lose
+        self._lane.outlet = onward._outlet if onward is not None else 0
 
     def shut(self) -> None:
         """Take and send nothing."""
@@ -149,7 +151,7 @@ class Port:
         """Take packets from this address only and send there; raises OSError if it cannot be."""
         if self._live is not None and self.learnt is None and remote == self._remote:
             return
-        _check(self.local, remote)
+        check(self.local, remote)
         self._connect(remote)
         self._forget_queued()
         self._remote, self.learnt = remote, None
@@ -160,7 +162,7 @@ class Port:
         With nothing learnt yet, or another `remote` than then, send to `remote`.
         """
         if remote is not None:
-            _check(self.local, remote)
+            check(self.local, remote)
         target: Source | None = self.learnt if remote == self._remote else None
         target = target or remote
         self._release()
@@ -173,7 +175,7 @@ class Port:
 
     def recall(self, remote: Address | None, learnt: Address) -> None:
         """Go on with what was learnt in an earlier life of this process; raises OSError."""
-        _check(self.local, learnt)
+        check(self.local, learnt)
         self._connect(learnt)
         self._forget_queued()
         self._remote, self.learnt = remote, learnt
@@ -187,7 +189,7 @@ class Port:
         """Hand packets to `take` instead of passing them onward as they are; None: onward."""
         self._take = take
         if self._live is not None:
-            self._loop.serve(self._live.fileno(), self._lane if take is None else None)
+            self._serve(self._live, self._lane if take is None else None)
 
     def alarm(self, alarm: Callable[[], None] | None) -> None:
         """Call this at the first sign of a flood, instead of resting; None: rest."""
@@ -218,7 +220,7 @@ class Port:
         if self._origin is not None:
             self._origin.lead(None)
         self._take = self._alarm = None
-        self._lane.watch = pass_over
+        self._lane.watch = self._lane.hand_over = pass_over
         self._lane.is_flooded = never
 
     def _guard_only(self) -> None:
@@ -249,18 +251,22 @@ class Port:
             attach(self._guard, program)
         self._program = program
 
-    def _send_by(self, transmit: Transmit) -> None:
+    def _send_by(self, transmit: Transmit, way: int = 0) -> None:
         """Send this way, and so what comes by the other leg's port."""
-        self._transmit = transmit
+        self._transmit, self._outlet = transmit, way
         if self._origin is not None:
-            self._origin._lane.transmit = transmit
+            self._origin._lane.transmit, self._origin._lane.outlet = transmit, way
 
     def _open(self, live: socket.socket) -> None:
         """Take packets by this socket."""
         self._live, self._lane.receive = live, live.recv_into
         self._loop.add(live.fileno(), self._divert)
         if self._take is None:
-            self._loop.serve(live.fileno(), self._lane)
+            self._serve(live, self._lane)
+
+    def _serve(self, live: socket.socket, lane: Lane | None) -> None:
+        # The guard's own packets are few, and what is sent by it needs an address.
+        self._loop.serve(live.fileno(), lane, in_batch=live is not self._guard)
 
     def _connect(self, remote: Source) -> None:
         if not self._is_busy:
@@ -269,7 +275,7 @@ class Port:
         if self._live is not None:
             self._live.connect(remote)
             return
-        live = _socket(self.local)
+        live = open_socket(self.local)
         try:
             # Two sockets share the port only while both say so: nobody else can slip in later.
             # Shut until it is connected, for until then strangers' packets would be queued.
@@ -286,7 +292,7 @@ class Port:
             self._guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         live.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         self._guard_only()
-        self._send_by(live.send)
+        self._send_by(live.send, outlet(live.fileno()))
         self._open(live)
 
     def _admit(self, remote: Source) -> None:
@@ -357,7 +363,7 @@ class Port:
             self.ignored += 1
             return
         try:
-            _check(self.local, source)
+            check(self.local, source)
             self._connect(source)
         except OSError:
             self.ignored += 1
@@ -377,32 +383,3 @@ class Port:
                 self._hand_over(size)
             else:
                 self.ignored += 1
-
-
-def _socket(local: Address) -> socket.socket:
-    is_v6 = ":" in local[0]
-    family = socket.AF_INET6 if is_v6 else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    if is_v6:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    MEDIA.mark(made)
-    return made
-
-
-def _check(local: Address, remote: Source) -> None:
-    """Refuse what would turn the relay against its own machine or a whole network."""
-    there = _literal(remote[0])
-    if there.is_multicast or there.is_unspecified or not 0 < remote[1] < 65536:
-        raise OSError(errno.EADDRNOTAVAIL, f"no phone can be at {remote[0]}:{remote[1]}")
-    if there.is_loopback and not _literal(local[0]).is_loopback:
-        raise OSError(errno.EADDRNOTAVAIL, f"{remote[0]} is this machine, not a phone")
-
-
-@lru_cache(maxsize=4096)
-def _literal(host: str) -> IPv4Address | IPv6Address:
-    # Remembered, as a relay asks ten times for a handful of addresses, 2 us each.
-    # A name would be looked up by the socket, and every stream would wait for the answer.
-    try:
-        return ip_address(host)
-    except ValueError as error:
-        raise OSError(errno.EINVAL, f"{host[:64]!r} is not an address") from error

@@ -14,7 +14,7 @@ from appliance.media.end_system import Studio
 from appliance.media.gate import abandon
 from appliance.media.kernel_plane import open_plane
 from appliance.media.kernel_table import open_table
-from appliance.media.loop import Loop, log
+from appliance.media.loop import Loop, log, open_loop
 from appliance.media.relay import DESCRIPTORS
 from appliance.media.shards import Shards
 from appliance.media.sounds import Sounds
@@ -28,9 +28,11 @@ SPARE_DESCRIPTORS = 128
 
 def serve(settings: Settings) -> None:
     """Carry media until SIGTERM or SIGINT; raises LocalError when it cannot begin."""
-    loop = Loop()
-    restore = _on_signal(loop)
     workers = max(1, settings.media_workers)
+    io_uring = settings.media_io_uring == "auto"
+    # With several workers they alone have packets.
+    loop = open_loop(io_uring and workers == 1)
+    restore = _on_signal(loop)
     wanted = -(-relays_by_ports(settings.media_ports) // workers)
     capacity = min(wanted, raise_descriptor_limit(wanted * DESCRIPTORS) // DESCRIPTORS)
     table = open_table(settings, workers)
@@ -39,7 +41,7 @@ def serve(settings: Settings) -> None:
     server: Shards | Worker
     if workers > 1:
         arrays = table.arrays if table is not None else None
-        server = Shards(loop, workers, capacity, arrays, settings.data)
+        server = Shards(loop, workers, capacity, arrays, settings.data, io_uring)
     else:
         studio = Studio(loop, Sounds(settings.sounds_folder), settings.data)
         plane = open_plane(loop, Share(), table.arrays) if table is not None else None

@@ -18,12 +18,13 @@ from appliance.call.actions import Relay, RelaySide
 from appliance.call.events import RelayEnded
 from appliance.call.record import MediaCounters
 from appliance.errors import LocalError
+from appliance.media.address import Address
 from appliance.media.carried import Carried
 from appliance.media.end_system import EndSystem, Studio
 from appliance.media.flow import Flow
 from appliance.media.leg import Leg
 from appliance.media.loop import Loop
-from appliance.media.port import Address, Port
+from appliance.media.port import Port
 from appliance.media.quality import SIDES, RelayQuality
 from appliance.media.translator import Translator
 from appliance.rtp.quality import Side

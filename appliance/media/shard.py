@@ -1,7 +1,7 @@
 r"""One worker process of several.
 
     python -m appliance.media.shard <descriptor> <capacity> <number> <sharers of the kernel> \
-        <the short cut's arrays> <data>
+        <the short cut's arrays> <data> <1: io_uring is wanted, 0: not>
 
 Started by `media.shards` with one end of a socket pair, and ends when the other end is closed.
 """
@@ -18,7 +18,7 @@ from appliance.media.carried import Share
 from appliance.media.control import Connection
 from appliance.media.end_system import Studio
 from appliance.media.kernel_plane import open_plane
-from appliance.media.loop import Loop
+from appliance.media.loop import open_loop
 from appliance.media.process import raise_descriptor_limit
 from appliance.media.relay import DESCRIPTORS
 from appliance.media.shortcut import read
@@ -35,7 +35,7 @@ def work(
     settings: Settings,
 ) -> None:
     """Serve the one connection until it ends; `share`: of the relays in the kernel."""
-    loop = Loop()
+    loop = open_loop(settings.media_io_uring == "auto")
     studio = Studio(loop, Sounds(settings.sounds_folder), settings.data)
     worker = Worker(loop, capacity, studio, open_plane(loop, share, arrays) if share else None)
 
@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> None:
         signal.signal(one, signal.SIG_IGN)
     descriptor, capacity, number, count = (int(argument) for argument in arguments[:4])
     raise_descriptor_limit(capacity * DESCRIPTORS)
-    settings = Settings(data=Path(arguments[5])) if arguments[5] else Settings()
+    data = Path(arguments[5]) if arguments[5] else Settings().data
+    settings = Settings(data=data, media_io_uring="auto" if arguments[6] == "1" else "off")
     share = Share(number, count) if count else None
     arrays = read(arguments[4])
     work(socket.socket(fileno=descriptor), capacity, share, arrays, settings)

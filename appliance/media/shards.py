@@ -54,14 +54,16 @@ class Shards:
         capacity: int,
         arrays: Mapping[int, int] | None = None,
         data: Path | None = None,
+        io_uring: bool = False,
     ) -> None:
         """Start `count` workers of `capacity` relays each.
 
         They share our table and the short cut's `arrays`, which may be none, unless that is None;
-        `data`: the folder of sounds and recordings.
+        `data`: the folder of sounds and recordings; `io_uring`: they serve packets in batches.
         """
         self._loop = loop
         self._data = str(data or "")
+        self._io_uring = "1" if io_uring else "0"
         self._capacity = capacity
         self._share = str(count) if arrays is not None else "0"
         self._arrays = arrays or {}
@@ -136,7 +138,7 @@ class Shards:
         # A new interpreter, not a fork: nothing of ours is open in it but its connection.
         with theirs:
             numbers = [str(theirs.fileno()), str(self._capacity), str(number), self._share]
-            arguments = [*numbers, written(self._arrays), self._data]
+            arguments = [*numbers, written(self._arrays), self._data, self._io_uring]
             command = [sys.executable, "-m", "appliance.media.shard", *arguments]
             given = [theirs.fileno(), *self._arrays.values()]
             process = subprocess.Popen(command, pass_fds=given)

@@ -7,13 +7,18 @@ from contextlib import closing, suppress
 from itertools import cycle, islice
 from random import randrange
 
+import pytest
+
 from appliance.call.actions import Relay, RelaySide
+from appliance.media.batch import Batch
 from appliance.media.loop import Loop
 from appliance.rtp.packet import RtpPacket
 
 RTCP = bytes.fromhex("80c9000112345678")
 """An empty receiver report."""
 
+LOOPS = ("one by one", "in batches")
+"""How a loop reads and sends packets."""
 
 # Below those that the system chooses, beginning elsewhere in each process.
 _FIRST = 10_000 + 2 * randrange(5_000)
@@ -97,6 +102,16 @@ def received(sock: socket.socket) -> list[bytes]:
 
 def relay(a: RelaySide, b: RelaySide, revision: int = 1, key: str = "call/0") -> Relay:
     return Relay(key, revision, a, b)
+
+
+def loop_of(kind: str) -> Loop:
+    """Make a loop of one of `LOOPS`."""
+    if kind == LOOPS[0]:
+        return Loop()
+    try:
+        return Loop(Batch())
+    except OSError as error:
+        pytest.skip(f"no io_uring here: {error.strerror}")
 
 
 def settle(loop: Loop) -> None:

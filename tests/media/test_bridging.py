@@ -14,15 +14,15 @@ from appliance.media.relay import RelayedStream
 from appliance.media.srtp import SrtpReceiver, SrtpSender
 from appliance.rtp.packet import RtpPacket
 from appliance.sdp.crypto import SUITES
-from tests.media.phone import RTCP, Phone, relay, rtp, settle, udp
+from tests.media.phone import LOOPS, RTCP, Phone, loop_of, relay, rtp, settle, udp
 from tests.media.secure_phone import SecurePhone, fresh_keys, opened, protected
 
 BRIDGED = sorted(srtp.SUITES)
 
 
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    made = Loop()
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Iterator[Loop]:
+    made = loop_of(request.param)
     yield made
     made.close()
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from appliance.call.actions import Codec, Relay, RelaySide, Sound
 from appliance.media.control import Connection
 from appliance.media.end_system import Studio
-from appliance.media.loop import Loop
+from appliance.media.loop import Loop, open_loop
 from appliance.media.relay import RelayedStream
 from appliance.media.sounds import Sounds
 from appliance.media.worker import Worker
-from tests.media.phone import RTCP, Phone, relay, rtp, settle, udp
+from tests.media.phone import LOOPS, RTCP, Phone, loop_of, relay, rtp, settle, udp
 from tests.media.secure_phone import SecurePhone, fresh_keys, protected
 
 PCMU, EVENTS = Codec(0, "PCMU", 8000), Codec(101, "TELEPHONE-EVENT", 8000)
@@ -34,7 +34,7 @@ class Trial:
     """A worker whose commands are given straight, in a port range of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.loop = Loop()
+        self.loop = open_loop(io_uring=True)
         self.studio = Studio(self.loop, SOUNDS, folder)
         self.worker = Worker(self.loop, 10_000, self.studio)
         ours, self.core = socket.socketpair()
@@ -130,8 +130,9 @@ def test_what_has_ended_needs_no_collector(trial: Trial) -> None:
         gc.enable()
 
 
-def test_a_port_used_again_at_once_hears_its_new_phone_only() -> None:
-    loop = Loop()
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_port_used_again_at_once_hears_its_new_phone_only(kind: str) -> None:
+    loop = loop_of(kind)
     old, new, other = Phone(), Phone(), Phone()
     for sequence in range(100):
         first = RelayedStream(loop, relay(old.side(), other.side()))

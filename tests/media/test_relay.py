@@ -13,12 +13,12 @@ from appliance.marking import MEDIA
 from appliance.media.loop import Loop
 from appliance.media.port import PACKETS_PER_SECOND
 from appliance.media.relay import RelayedStream
-from tests.media.phone import RTCP, Phone, relay, rtp, settle, udp
+from tests.media.phone import LOOPS, RTCP, Phone, loop_of, relay, rtp, settle, udp
 
 
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    made = Loop()
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Iterator[Loop]:
+    made = loop_of(request.param)
     yield made
     made.close()
 

@@ -12,7 +12,7 @@ from appliance.media.loop import Loop
 from appliance.media.relay import RelayedStream
 from appliance.rtp.packet import RtpPacket
 from appliance.rtp.quality import MediaQuality
-from tests.media.phone import Phone, relay, rtp, settle
+from tests.media.phone import LOOPS, Phone, loop_of, relay, rtp, settle
 from tests.media.secure_phone import SecurePhone, fresh_keys, protected_rtcp
 from tests.rtp.reports import receiver_report, sender_report
 
@@ -20,9 +20,9 @@ LOST = {number for number in range(1, 401) if number % 10 == 5}
 REPORT = receiver_report(0x1234, highest=400, fraction=0.25, lost=100, jitter=80)
 
 
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    made = Loop()
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Iterator[Loop]:
+    made = loop_of(request.param)
     yield made
     made.close()
 
