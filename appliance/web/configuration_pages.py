@@ -12,10 +12,10 @@ from appliance.bundle import BUNDLE_LIMIT, Bundle
 from appliance.errors import HoldfastError, LocalError
 from appliance.web.answers import number, soon
 from appliance.web.api import BODY_TIMEOUT
+from appliance.web.comparing import Compared
 from appliance.web.gate import CHANGE, Change, form_of, visitor_of
 from appliance.web.page import Pages
 from appliance.web.site_pages import Desk
-from appliance.web.stored import Compared
 from appliance.web.versions_api import changes, held_changes
 
 HERE = "/configuration"

@@ -5,6 +5,7 @@ A page asked for by htmx is answered with its live part only: the same address, 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,8 @@ class Pages:
     """Render templates; made once, the templates are compiled once."""
 
     def __init__(self) -> None:
+        self._shared: dict[str, tuple[object, bytes, bytes]] = {}
+        """Live parts by name: the moment, plain, and packed."""
         self._files = {file.name: _digest(file) for file in STATIC.rglob("*") if file.is_file()}
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
@@ -100,6 +103,25 @@ class Pages:
         )
         response = web.Response(text=text, content_type="text/html", status=status)
         response.enable_compression()
+        return response
+
+    def shared(
+        self, request: web.Request, name: str, moment: object, make: Callable[[], dict[str, Any]]
+    ) -> web.Response:
+        """Answer with a live part that is the same for all who look at one moment, written once.
+
+        It knows nothing of the visitor: a template that asks for one fails.
+        """
+        known = self._shared.get(name)
+        if known is None or known[0] is not moment:
+            text = self._templates.get_template(f"parts/{name}.html").render(make()).encode()
+            known = self._shared[name] = moment, text, gzip.compress(text, mtime=0)
+        _, text, small = known
+        packed = "gzip" in request.headers.get("Accept-Encoding", "")
+        response = web.Response(body=small if packed else text, content_type="text/html")
+        response.charset = "utf-8"
+        if packed:
+            response.headers["Content-Encoding"] = "gzip"
         return response
 
     def refuse(

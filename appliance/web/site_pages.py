@@ -90,21 +90,25 @@ class SitePages:
 
     async def get_dashboard(self, request: web.Request) -> web.StreamResponse:
         """Tell in one look whether the site would survive now."""
-        desk = self._desk
-        view = await desk.live.view()
+        view = await self._desk.live.view()
         history = (await self._history(view))[:20]
+        if "HX-Request" in request.headers:
+            return self._pages.shared(
+                request, "dashboard", view, lambda: self._dashboard(view, history)
+            )
+        shown = self._dashboard(view, history)
+        return self._pages.render(request, "dashboard", **shown, flash=self._desk.said(request))
+
+    def _dashboard(self, view: View, history: list[dict[str, Any]]) -> dict[str, Any]:
         zones = view.status["zones"] if view.status else []
-        ribbons = {zone["id"]: ribbon_drawn(desk.diary.ribbon(zone["id"])) for zone in zones}
-        return self._pages.render(
-            request,
-            "dashboard",
-            view=view,
-            verdict=Verdict(view),
-            ribbons=ribbons,
-            timeline=modes_drawn(view.status, history, view.at),
-            stored=desk.bundles.state,
-            flash=desk.said(request),
-        )
+        diary = self._desk.diary
+        return {
+            "view": view,
+            "verdict": Verdict(view),
+            "ribbons": {zone["id"]: ribbon_drawn(diary.ribbon(zone["id"])) for zone in zones},
+            "timeline": modes_drawn(view.status, history, view.at),
+            "stored": self._desk.bundles.state,
+        }
 
     async def get_survivability(self, request: web.Request) -> web.StreamResponse:
         """Show the mode, its history, the zones, and testing mode."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import NamedTuple
 
 from appliance.bundle import Bundle
-from appliance.bundle.differences import Difference, differences
-from appliance.bundle.reader import decode_again
 from appliance.errors import LocalError
 from appliance.settings import Settings
+from appliance.web.comparing import Compared, compared, read
 
 SHOWN = 500
 """Differences that are told; a site of 10,000 users may have them all changed."""
@@ -19,14 +17,6 @@ COMPARISONS = 8
 
 Stamp = tuple[int, int, int]
 """What tells one content of a file from the next: inode, size, time."""
-
-
-class Compared(NamedTuple):
-    """What changed from one bundle to another."""
-
-    changes: list[Difference]
-    """500 at most."""
-    total: int
 
 
 class Stored:
@@ -56,7 +46,7 @@ class Stored:
                 self._known = None
                 raise LocalError("there is no configuration yet")
             if self._known is None or self._known[0] != stamp:
-                self._known = stamp, await asyncio.to_thread(_read, self.file)
+                self._known = stamp, await asyncio.to_thread(read, self.file)
             return self._known[1]
 
     async def changes(self, old: Path, new: Path | None = None) -> Compared:
@@ -82,17 +72,7 @@ class Stored:
             self._compared.pop(pair, None)
 
     async def _compare(self, old: Path, new: Path | None) -> Compared:
-        after = await self.bundle() if new is None else await asyncio.to_thread(_read, new)
-        before = await asyncio.to_thread(_read, old)
-        found = await asyncio.to_thread(lambda: list(differences(before, after)))
-        return Compared(found[:SHOWN], len(found))
-
-
-def _read(file: Path) -> Bundle:
-    try:
-        return decode_again(file.read_bytes())
-    except OSError as error:
-        raise LocalError(f"{file}: {error.strerror}") from error
+        return await compared(old, new or self.file, SHOWN)
 
 
 def _stamp(file: Path) -> Stamp | None:

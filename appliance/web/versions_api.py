@@ -11,10 +11,11 @@ from msgspec import Meta
 
 from appliance.web.answers import as_json, number
 from appliance.web.api import BundleDoor
+from appliance.web.comparing import Compared
 from appliance.web.gate import CHANGE, Change
 from appliance.web.live import Live
 from appliance.web.people_api import body_of
-from appliance.web.stored import Compared, Stored
+from appliance.web.stored import Stored
 
 
 class NamedVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

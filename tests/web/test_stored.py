@@ -10,8 +10,10 @@ import pytest
 
 from appliance.errors import LocalError
 from appliance.settings import Settings
+from appliance.web import comparing
 from appliance.web import stored as module
-from appliance.web.stored import Compared, Stored
+from appliance.web.comparing import Compared
+from appliance.web.stored import Stored
 from tests.cloud.reference_trial import site_bundle
 
 
@@ -24,8 +26,8 @@ def written(file: Path, version: int, users: int = 4) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Tell which files are read."""
     done: list[Path] = []
-    plain = module._read
-    monkeypatch.setattr(module, "_read", lambda file: (done.append(file), plain(file))[1])
+    plain = comparing.read
+    monkeypatch.setattr(module, "read", lambda file: (done.append(file), plain(file))[1])
     return done
 
 
@@ -54,14 +56,22 @@ def test_what_has_just_been_put_in_force_is_not_read_at_all(
     assert (asyncio.run(stored.bundle()).version, reads) == (1, [])
 
 
-def test_two_versions_are_compared_once_however_many_ask(tmp_path: Path, reads: list[Path]) -> None:
+def test_two_versions_are_compared_once_however_many_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Path] = []
+    plain = comparing.compare
+    monkeypatch.setattr(
+        comparing, "compare", lambda old, *more: (done.append(old), plain(old, *more))[1]
+    )
+
     async def script() -> None:
         stored = Stored(Settings(data=tmp_path))
         old = written(tmp_path / "old.json", 1)
         written(stored.file, 2, users=6)
         found = await asyncio.gather(*[stored.changes(old) for _ in range(5)])
         assert {one.total for one in found} == {2}
-        assert sorted(reads) == sorted([old, stored.file])
+        assert done == [old]
         assert await stored.changes(tmp_path / "none.json") == Compared([], 0)
 
     asyncio.run(script())
@@ -104,5 +114,24 @@ def test_only_so_many_comparisons_are_remembered(tmp_path: Path) -> None:
         for number in range(12):
             await stored.changes(written(tmp_path / f"{number}.json", 1, users=number + 1))
         assert len(stored._compared) == module.COMPARISONS
+
+    asyncio.run(script())
+
+
+def test_large_ones_are_compared_by_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "SMALL", 0)
+    monkeypatch.setattr(comparing, "compare", None)  # of this process
+
+    async def script() -> None:
+        stored = Stored(Settings(data=tmp_path))
+        old = written(tmp_path / "old.json", 1)
+        written(stored.file, 2, users=6)
+        found = await stored.changes(old)
+        assert (found.total, found.changes[0].path) == (2, "users.user1005")
+        old.write_text("{")
+        with pytest.raises(LocalError, match=r"old.json cannot be compared: .*the file ends"):
+            await stored.changes(old)
 
     asyncio.run(script())
