@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from appliance.bundle import decode
-from appliance.cloud.client import CloudClient
+from appliance.cloud.client import CloudClient, FetchedDelta
 from appliance.cloud.delta import HEAD, difference
 from appliance.cloud.reference.control import ask
 from appliance.cloud.signature import signed
@@ -71,7 +71,9 @@ def test_a_delta_gives_the_new_bundle_octet_for_octet(tmp_path: Path) -> None:
     run(tmp_path, script)
 
 
-@pytest.mark.parametrize("headers", [{}, {"Delta_Base": ""}, {"IM": "GDIFF"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Delta_Base": ""}, {"IM": "GDIFF"}, {"Delta_Base": 'W/"1"'}]
+)
 def test_what_the_standard_leaves_open_is_taken(tmp_path: Path, headers: dict[str, str]) -> None:
     async def script(t: Trial) -> None:
         t.serve(ONE)
@@ -81,6 +83,21 @@ def test_what_the_standard_leaves_open_is_taken(tmp_path: Path, headers: dict[st
         assert t.sync.state.by_delta
 
     run(tmp_path, script)
+
+
+def test_a_proxy_that_packs_answers_does_not_cost_the_deltas(tmp_path: Path) -> None:
+    async def script() -> None:
+        async with reference_cloud(tmp_path, site_bundle(40)) as cloud:
+            settings = settings_at(cloud, tmp_path)
+            async with CloudClient(settings) as client:
+                weak = f'W/"{cloud.site.etag}"'
+                new = msgspec.json.encode(site_bundle(40, version=2))
+                (tmp_path / "site.json").write_bytes(new)
+                fetched = await client.fetch_bundle("hq", [weak], base=weak)
+                assert isinstance(fetched, FetchedDelta)
+                assert hashlib.sha256(cloud.site.body).digest() == fetched.digest
+
+    asyncio.run(script())
 
 
 async def cut_short(request: web.Request) -> web.StreamResponse:

@@ -115,6 +115,7 @@ def test_a_drill_of_the_bundle_begins_and_a_real_outage_ends_it_at_once(site: Sy
     made = bundle(QUICK, POLICIES) | {"version": 2, "drills": drills}
     (site.folder / "site.json").write_text(json.dumps(made))
     site.wait_for_mode("testing", 10)
+    assert ask_api(site, "GET", "bundle")["stored"]["by_delta"], "pushed as what is different"
     assert "asked for by the drill now" in latest_change(site)["reason"]
     assert (told(site, "101"), told(site, "103")) == (200, 503)
 

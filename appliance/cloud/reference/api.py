@@ -118,8 +118,9 @@ class Api:
         """Return the ETag of a bundle the appliance has, and the delta from it, if it takes one."""
         if not _takes_deltas(asked.get("A-IM", "")):
             return None
-        known = asked.get("If-None-Match", "").split(",")
-        found = await self._site.earlier.delta([etag.strip(' "') for etag in known], body)
+        known = [one.strip() for one in asked.get("If-None-Match", "").split(",")]
+        bases = [one.removeprefix("W/").strip('"') for one in known]
+        found = await self._site.earlier.delta(bases, body)
         if found and self.faults.order.broken_delta:
             return found[0], HEAD + b"\x02{}\x00"
         return found
