@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
-CARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
-"""Names of network cards are at most 15 octets (linux/if.h)."""
+from netdiag import wanted
+from netdiag.refusal import CARD, Refused
+
 LONGEST = 15.0
 """Seconds a probe may take."""
 PROBES = ("arp", "dhcp")
-
-
-class Refused(Exception):
-    """Say why a probe is not made."""
+"""Besides `capture`, which a service asks for and no person: it answers with a file."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Asked:
     seconds: float = 3.0
 
 
-def read(line: str) -> Asked:
+def read(line: str) -> Asked | wanted.Wanted:
     """Read one line of JSON; raises Refused with what is wrong with it."""
     try:
         told = json.loads(line)
@@ -39,6 +36,8 @@ def read(line: str) -> Asked:
         raise Refused(f"the request is no JSON: {error}") from error
     if not isinstance(told, dict):
         raise Refused("the request is no object")
+    if told.get("probe") == "capture":
+        return wanted.check(told)
     unknown = set(told) - {"probe", "card", "address", "seconds"}
     if unknown:
         raise Refused(f"unknown: {', '.join(sorted(map(str, unknown)))}")

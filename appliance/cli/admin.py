@@ -23,6 +23,7 @@ from appliance.cloud.identity import Renewal, with_enrolment
 from appliance.cloud.records import RecordUpload
 from appliance.cloud.sync import BundleSync
 from appliance.cloud.webhook import AlertHook
+from appliance.diagnostics.captures import Captures
 from appliance.diagnostics.examiner import Examiner, surroundings_of
 from appliance.diagnostics.witness import Witness, look_into
 from appliance.errors import LocalError
@@ -76,9 +77,21 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
     store = AdminStore(settings.admin_database, log.error)
     gate = Gate(People(store), token, [socket.gethostname(), *settings.admin_hosts])
     told = uploads.state if uploads else None
-    examiner = Examiner(surroundings_of(settings, core, sync.state))
+    surroundings = surroundings_of(settings, core, sync.state)
+    examiner = Examiner(surroundings)
+    captures = Captures(surroundings, settings.data / "captures")
     rooms = open_rooms(
-        settings, core, sync, gate, directory, store, examiner, lambda: told, settings_file, stored
+        settings,
+        core,
+        sync,
+        gate,
+        directory,
+        store,
+        examiner,
+        captures,
+        lambda: told,
+        settings_file,
+        stored,
     )
     application = make_application(gate, rooms.routes(), rooms.pages.refuse)
     try:
@@ -100,6 +113,7 @@ async def serve(settings: Settings, settings_file: Path | None = None) -> None:
                 tasks.create_task(Renewal(settings, cloud).run())
     finally:
         await rooms.live.close()
+        await captures.close()
         await examiner.close()
         await directory.stop()
         await core.close()

@@ -40,6 +40,7 @@ FAMILIES = {
     "events": Family("appliance.cli.events", "follow what changes as it changes"),
     "mode": Family("appliance.cli.mode", "show the mode and its history with reasons"),
     "diagnose": Family("appliance.cli.diagnose", "check the way to the cloud, machine and network"),
+    "capture": Family("appliance.cli.capture", "capture packets of signalling, without keys"),
     "test": Family("appliance.cli.testing", "serve phones on purpose for a time"),
     "zones": Family("appliance.cli.zones", "show the cloud's zones with round-trip times"),
     "phones": Family("appliance.cli.phones", "list registered phones and users without one"),

@@ -57,6 +57,7 @@ OPERATE = Access(frozenset({"admin", "operator"}), "operate")
 TAKE = Access(frozenset({"admin", "operator"}), "operate", noted=True)
 """Of what leaves the appliance as a file and tells who called whom."""
 ADMIN = Access(frozenset({"admin"}), "admin")
+FETCH = Access(frozenset({"admin"}), "admin", noted=True)
 PAGE = Access(frozenset(ROLES))
 WORK = Access(frozenset({"admin", "operator"}))
 CHIEF = Access(frozenset({"admin"}))
@@ -98,6 +99,10 @@ ACCESS: dict[str, Access] = {
     "GET /configuration": PAGE,
     "GET /diagnostics": PAGE,
     "POST /diagnostics": WORK,
+    "GET /diagnostics/captures": CHIEF,
+    "POST /diagnostics/captures": CHIEF,
+    "POST /diagnostics/captures/{id}/stop": CHIEF,
+    "POST /diagnostics/captures/{id}/delete": CHIEF,
     "POST /configuration/pull": WORK,
     "POST /configuration/upload": CHIEF,
     "POST /configuration/release": CHIEF,
@@ -134,6 +139,12 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/diagnostics": OPERATE,
     "GET /api/v1/diagnostics/{id}": READ,
     "GET /api/v1/diagnostics/{id}/report": READ,
+    "GET /api/v1/captures": ADMIN,
+    "POST /api/v1/captures": ADMIN,
+    "GET /api/v1/captures/{id}": ADMIN,
+    "DELETE /api/v1/captures/{id}": ADMIN,
+    "POST /api/v1/captures/{id}/stop": ADMIN,
+    "GET /api/v1/captures/{id}/pcap": FETCH,
     "GET /api/v1/bundle": READ,
     "POST /api/v1/bundle": ADMIN,
     "POST /api/v1/sync": OPERATE,

@@ -15,6 +15,8 @@ from appliance.settings import Settings
 from appliance.web.api import Api, BundleDoor
 from appliance.web.backup_api import BackupApi, Snapshots
 from appliance.web.call_pages import CallPages
+from appliance.web.capture_pages import CapturePages
+from appliance.web.captures_api import CaptureDoor, CapturesApi
 from appliance.web.configuration_pages import ConfigurationPages
 from appliance.web.diagnostics_api import DiagnosticsApi, Examination
 from appliance.web.diagnostics_pages import DiagnosticsPages
@@ -77,6 +79,7 @@ def open_rooms(
     directory: Directory,
     store: AdminData,
     examination: Examination,
+    captures: CaptureDoor,
     uploads: Callable[[], Any] = lambda: None,
     settings_file: Path | None = None,
     stored: Stored | None = None,
@@ -87,7 +90,7 @@ def open_rooms(
     stored, pages = stored or Stored(settings), Pages()
     site = SiteApi(core, live, diary, stored)
     said = MessagesApi(core)
-    checks = DiagnosticsApi(examination)
+    checks, packets = DiagnosticsApi(examination), CapturesApi(captures)
     desk = Desk(core, bundles, gate, directory, live, diary, stored, site)
     parts: tuple[Room, ...] = (
         Api(core, bundles, uploads),
@@ -97,6 +100,7 @@ def open_rooms(
         TrunkApi(core),
         PeersApi(core),
         checks,
+        packets,
         said,
         site,
         Events(live, gate),
@@ -110,6 +114,7 @@ def open_rooms(
         ConfigurationPages(pages, desk),
         BackupApi(core, store, settings, settings_file),
         DiagnosticsPages(pages, examination, checks),
+        CapturePages(pages, captures, packets),
         CallPages(pages, desk, said),
         RecordPages(pages, desk, said),
         SystemPages(pages, desk),

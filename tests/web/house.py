@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from appliance.adapters.admin_store import AdminStore
 from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.cloud.sync import BundleSync
+from appliance.diagnostics.captures import Captures
 from appliance.diagnostics.check import Check, Outcome, Surroundings, fail, not_applicable, ok, warn
 from appliance.diagnostics.examiner import Examiner, surroundings_of
 from appliance.phonebook.upkeep import Directory
@@ -78,11 +79,12 @@ class House:
         self.store = AdminStore(folder / "admin.db")
         self.people = People(self.store, lambda: self.wall, quick_hasher())
         self.gate = Gate(self.people, TOKEN, ["box.example"], lambda: self.now)
-        settings = Settings(data=folder)
+        settings = Settings(data=folder, run=folder)
         self.sync = BundleSync(settings, None, self.core)
         self.directory = Directory(folder)
         around = surroundings_of(settings, self.core, self.sync.state)
         self.examiner = Examiner(around, CHECKS, lambda: self.wall)
+        self.captures = Captures(around, folder / "captures", lambda: self.wall)
         self.rooms = open_rooms(
             settings,
             self.core,
@@ -91,6 +93,7 @@ class House:
             self.directory,
             self.store,
             self.examiner,
+            self.captures,
         )
         self.url = ""
         self.session: aiohttp.ClientSession
@@ -188,5 +191,6 @@ async def serve(
             house.session = session
             await script(house)
     await house.rooms.live.close()
+    await house.captures.close()
     await house.examiner.close()
     await house.store.close()

@@ -14,6 +14,7 @@ from appliance.bundle import Problem
 from appliance.bundle.dscp import Class, InForce
 from appliance.call.emergency import HelpRecord
 from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
+from appliance.captured import Capture, Order
 from appliance.cloud.records import UploadState
 from appliance.cloud.shelf import Held, Kept
 from appliance.cloud.sync_state import SyncState
@@ -71,6 +72,8 @@ def test_every_route_is_documented_and_no_other(document: Any) -> None:
         ("Step", Step, set()),
         ("Run", Run, set()),
         ("CheckResult", Result, set()),
+        ("Capture", Capture, set()),
+        ("CaptureOrder", Order, set()),
         ("Messages", Messages, set()),
         ("Said", Said, set()),
     ],
