@@ -29,7 +29,7 @@ SEARCH = "search --no-floppy --set=root --file /grub/holdfast\nset prefix=($root
 """What GRUB does first: find its menu, whichever disk it is on."""
 MODULES = (
     *("biosdisk", "part_gpt", "fat", "normal", "configfile", "linux", "loadenv", "search"),
-    *("search_fs_file", "serial", "terminal", "echo", "test", "minicmd", "reboot", "sleep"),
+    *("search_fs_file", "serial", "terminal", "echo", "test", "minicmd", "reboot", "keystatus"),
 )
 EFI_MODULES = (*(name for name in MODULES if name != "biosdisk"), "efi_gop", "all_video")
 
@@ -171,9 +171,10 @@ def _data(folder: Path) -> Path:
     data.unlink(missing_ok=True)
     size = next(partition.size for partition in PARTITIONS if partition.name == "data")
     identity = str(uuid.uuid5(NAMES, "data"))
-    # The inode ratio and the journal are for the grown file system, not for this small one.
+    # Blocks, inodes and the journal are for the grown file system, not for this small one.
     options = f"lazy_itable_init=1,hash_seed={identity},resize=268435456"
     words = ["-q", "-t", "ext4", "-L", "data", "-U", identity, "-E", options, "-J", "size=32"]
+    words += ["-b", "4096", "-i", "16384"]
     run("mke2fs", *words, "-m", "1", data, f"{size}M", extra={"E2FSPROGS_FAKE_TIME": str(stamp())})
     return data
 
