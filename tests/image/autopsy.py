@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.bundle import decode
+import msgspec
 
-NAMES = ("core.db", "core.db-wal", "bundle.json")
+from appliance.bundle import Bundle, decode
+from appliance.call.record import CallRecord
+
 HOME = "/var/lib/holdfast"
 
 
@@ -19,14 +22,16 @@ HOME = "/var/lib/holdfast"
 class Remains:
     """What a power cut has left."""
 
-    integrity: str
-    """SQLite's own words; `ok`, or what is broken."""
+    integrity: dict[str, str]
+    """SQLite's own words for each database; `ok`, or what is broken."""
     bindings: str
     """All contacts that are kept, a line each."""
-    records: bytes
-    """All call records, one after another."""
-    users: int
-    """People in the last good bundle."""
+    called: frozenset[str]
+    """Who was called, by all call records."""
+    answered: int
+    """How many of these calls somebody answered."""
+    bundle: Bundle | None
+    """The last good one; None: there was none yet."""
 
 
 def partition(disk: Path, name: str) -> tuple[int, int]:
@@ -47,21 +52,46 @@ def examine(data: Path, folder: Path) -> Remains:
     assert repaired.returncode in (0, 1), repaired.stdout + repaired.stderr
     again = subprocess.run(["e2fsck", "-f", "-n", data], capture_output=True, text=True)
     assert again.returncode == 0, again.stdout
-    _take(data, folder, NAMES)
-    with sqlite3.connect(folder / "core.db") as database:
-        (integrity,) = database.execute("PRAGMA integrity_check").fetchone()
+    home = _take(data, folder)
+    integrity = {file.name: _integrity(file) for file in sorted(home.glob("*.db"))}
+    contacts, rows = _core(home / "core.db")
+    file = home / "bundle.json"
+    bundle = decode(file.read_bytes()) if file.exists() else None
+    records = [msgspec.msgpack.decode(row, type=CallRecord) for row in rows]
+    called = frozenset(record.callee for record in records)
+    answered = sum(record.outcome == "answered" for record in records)
+    return Remains(integrity, "\n".join(contacts), called, answered, bundle)
+
+
+def _take(data: Path, folder: Path) -> Path:
+    """Copy databases and bundle out of the partition; returns where they are, if they are."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    listed = _debugfs(data, f"ls -p {HOME}\n")
+    names = [line.split("/")[5] for line in listed.splitlines() if line.startswith("/")]
+    wanted = [name for name in names if name == "bundle.json" or ".db" in name]
+    _debugfs(data, "".join(f"dump {HOME}/{name} {folder / name}\n" for name in wanted))
+    return folder
+
+
+def _debugfs(data: Path, commands: str) -> str:
+    words = ["debugfs", "-f", "-", data]
+    return subprocess.run(words, check=True, capture_output=True, text=True, input=commands).stdout
+
+
+def _integrity(file: Path) -> str:
+    with closing(sqlite3.connect(file)) as database:
+        return str(database.execute("PRAGMA integrity_check").fetchone()[0])
+
+
+def _core(file: Path) -> tuple[list[str], list[bytes]]:
+    """Return contacts and records; none where the power went before there was a table."""
+    if not file.exists():
+        return [], []
+    with closing(sqlite3.connect(file)) as database:
+        tables = database.execute("SELECT name FROM sqlite_schema WHERE name = 'record'")
+        if not tables.fetchall():
+            return [], []
         contacts = database.execute("SELECT contact FROM binding").fetchall()
         rows = database.execute("SELECT row FROM record").fetchall()
-    database.close()
-    bundle = decode((folder / "bundle.json").read_bytes())
-    contact_lines = "\n".join(contact for (contact,) in contacts)
-    return Remains(integrity, contact_lines, b"\n".join(row for (row,) in rows), len(bundle.users))
-
-
-def _take(data: Path, folder: Path, names: Iterable[str]) -> None:
-    folder.mkdir(exist_ok=True)
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
-        words = f"dump {HOME}/{name} {folder / name}"
-        subprocess.run(["debugfs", "-R", words, data], check=True, capture_output=True)
-    assert (folder / "core.db").stat().st_size > 0, "no database"
+    return [contact for (contact,) in contacts], [row for (row,) in rows]

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from tests.system.sip import Account, Line, Message
 from tests.system.site import DOMAIN
 
-SETTLED = 2.0
-"""Seconds after which what a phone was told is on the disk; without emulation 0.1."""
-
 
 @dataclass(frozen=True)
 class Told:
@@ -20,16 +17,17 @@ class Told:
     at: float
     """Monotonic time of the answer."""
     kind: str
-    """`binding` or `record`."""
+    """`binding`, `record`, `talk` or `bundle`."""
     text: str
-    """The contact, or the number called, as it must be found."""
+    """The contact, the number called, who was called, or the version, as it must be found."""
 
 
 class Caller:
     """One user's phone."""
 
-    def __init__(self, account: Account) -> None:
-        self.account = account
+    def __init__(self, account: Account, patience: float = 5.0) -> None:
+        """`patience` is how long an answer may take before it is asked for again, seconds."""
+        self.account, self._patience = account, patience
         self.line: Line = account.line
         self._contact = ""
 
@@ -44,50 +42,106 @@ class Caller:
 
     def call_nobody(self) -> Told:
         """Call a number that nobody has: a whole call record, without another phone."""
-        call_id, tag = secrets.token_hex(8), secrets.token_hex(4)
         number = str(secrets.randbelow(9 * 10**11) + 10**11)
-        uri = f"sip:{number}@{DOMAIN}"
-        final = self._invite(uri, call_id, tag, 1, "")
-        if final.status == 401:
-            self.account.authorization(final)
-            final = self._invite(uri, call_id, tag, 2, self.account.credentials("INVITE", uri))
+        final = self._invite(f"sip:{number}@{DOMAIN}", secrets.token_hex(8), secrets.token_hex(4))
         assert final.status == 404, final.start
         return Told(time.monotonic(), "record", number)
 
-    def _invite(self, uri: str, call_id: str, tag: str, cseq: int, proof: str) -> Message:
-        branch = secrets.token_hex(8)
-        head = [
-            f"Via: SIP/2.0/UDP {self.line.own};branch=z9hG4bK{branch};rport",
-            f"From: <sip:{self.account.name}@{DOMAIN}>;tag={tag}",
-            f"Call-ID: {call_id}",
-            "Max-Forwards: 70",
-        ]
-        own = f"Contact: <sip:{self.account.name}@{self.line.own}>"
-        body = (
-            f"v=0\r\no=- 1 1 IN IP4 {self.line.own.split(':')[0]}\r\ns=-\r\n"
-            f"c=IN IP4 {self.line.own.split(':')[0]}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
-        )
-        lines = [
-            f"INVITE {uri} SIP/2.0",
-            *head,
-            f"To: <{uri}>",
-            f"CSeq: {cseq} INVITE",
-            own,
-            *([f"Authorization: {proof}"] if proof else []),
-            "Content-Type: application/sdp",
-            f"Content-Length: {len(body)}",
-        ]
-        final = self._final("\r\n".join([*lines, "", body]).encode(), f"{cseq} INVITE")
-        ack = [f"ACK {uri} SIP/2.0", *head, f"To: {final.first('To')}", f"CSeq: {cseq} ACK"]
-        self.line.send("\r\n".join([*ack, "Content-Length: 0", "", ""]).encode())
+    def talk_to(self, other: Caller) -> Told:
+        """Call somebody who answers, and hang up: returns when the call is over."""
+        uri, call_id = f"sip:{other.account.name}@{DOMAIN}", secrets.token_hex(8)
+        tag = secrets.token_hex(4)
+        answered = self._invite(uri, call_id, tag, other)
+        assert answered.status == 200, answered.start
+        to = answered.first("To")
+        bye = self._request("BYE", target_of(answered), call_id, tag, 3, to)
+        ended = self._final(bye, "3 BYE", other)
+        assert ended.status == 200, ended.start
+        return Told(time.monotonic(), "talk", other.account.name)
+
+    def _invite(self, uri: str, call_id: str, tag: str, other: Caller | None = None) -> Message:
+        """Call, with a proof when asked for one; returns the final answer, acknowledged."""
+        proof = ""
+        for cseq in (1, 2):
+            request = self._request("INVITE", uri, call_id, tag, cseq, f"<{uri}>", proof)
+            final = self._final(request, f"{cseq} INVITE", other)
+            to, target = final.first("To"), uri
+            if final.status == 200:  # which is acknowledged from end to end, and a transaction anew
+                target, request = target_of(final), b""
+            self.line.send(self._request("ACK", target, call_id, tag, cseq, to, request=request))
+            if final.status != 401:
+                break
+            self.account.authorization(final)
+            proof = self.account.credentials("INVITE", uri)
         return final
 
-    def _final(self, request: bytes, cseq: str) -> Message:
+    def _request(
+        self,
+        method: str,
+        uri: str,
+        call_id: str,
+        tag: str,
+        cseq: int,
+        to: str,
+        proof: str = "",
+        request: bytes = b"",
+    ) -> bytes:
+        """Write a request; an ACK has the branch of the `request` it is for."""
+        branch = request.partition(b"branch=")[2][:23].decode() or f"z9hG4bK{secrets.token_hex(8)}"
+        body = self._description() if method == "INVITE" else ""
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.line.own};branch={branch};rport",
+            f"From: <sip:{self.account.name}@{DOMAIN}>;tag={tag}",
+            f"To: {to}",
+            f"Call-ID: {call_id}",
+            f"CSeq: {cseq} {method}",
+            "Max-Forwards: 70",
+            f"Contact: <sip:{self.account.name}@{self.line.own}>",
+            *([f"Authorization: {proof}"] if proof else []),
+            *(["Content-Type: application/sdp"] if body else []),
+            f"Content-Length: {len(body)}",
+        ]
+        return "\r\n".join([*lines, "", body]).encode()
+
+    def _description(self) -> str:
+        own = self.line.own.split(":")[0]
+        return (
+            f"v=0\r\no=- 1 1 IN IP4 {own}\r\ns=-\r\nc=IN IP4 {own}\r\nt=0 0\r\n"
+            "m=audio 4000 RTP/AVP 0\r\n"
+        )
+
+    def answer(self) -> None:
+        """Say yes to whatever is asked of this phone now."""
+        request = self.line.receive(0.01)
+        if request is None or request.status or request.start.startswith("ACK"):
+            return
+        kept = ("via", "from", "call-id", "cseq", "record-route")
+        lines = [f"{name}: {value}" for name, value in request.headers if name.lower() in kept]
+        to = request.first("To")
+        body = self._description() if request.start.startswith("INVITE") else ""
+        lines += [
+            f"To: {to}" if "tag=" in to else f"To: {to};tag={secrets.token_hex(4)}",
+            f"Contact: <sip:{self.account.name}@{self.line.own}>",
+            *(["Content-Type: application/sdp"] if body else []),
+            f"Content-Length: {len(body)}",
+        ]
+        self.line.send("\r\n".join(["SIP/2.0 200 OK", *lines, "", body]).encode())
+
+    def _final(self, request: bytes, cseq: str, other: Caller | None = None) -> Message:
+        """Send a request until it has its final answer; the `other` phone answers meanwhile."""
         for _ in range(6):
             self.line.send(request)
-            end = time.monotonic() + 5
+            end = time.monotonic() + self._patience
             while (left := end - time.monotonic()) > 0:
-                answer = self.line.receive(left)
+                if other is not None:
+                    other.answer()
+                answer = self.line.receive(0.02 if other is not None else left)
                 if answer is not None and answer.status >= 200 and answer.first("CSeq") == cseq:
                     return answer
         raise AssertionError(f"no answer to the call of {self.account.name}")
+
+
+def target_of(answer: Message) -> str:
+    """Return where requests within a dialog go, by its answer."""
+    return answer.first("Contact").partition("<")[2].partition(">")[0]

@@ -46,9 +46,8 @@ class Container:
         assert squashfs.exists(), "run `make image` first"
         words = ["unsquashfs", "-quiet", "-no-progress", "-dest", self.root, squashfs]
         subprocess.run(words, check=True, capture_output=True)
-        self._lay_out()
 
-    def _lay_out(self) -> None:
+    def lay_out(self) -> None:
         """Make the data partition as the initramfs does at the first start."""
         (self.data / "holdfast/firewall.d").mkdir(parents=True)
         (self.data / "ssh").mkdir(mode=0o700)
@@ -63,10 +62,19 @@ class Container:
         os.chown(file, int(found[2]), int(found[3]))
 
     def start(self) -> None:
+        """Switch it on, and wait until its systemd begins."""
+        self.switch_on()
+        self._init = until(self._find, 20, "systemd runs", self._log.read_text)
+
+    def _beginning(self) -> list[str]:
+        """Return the command whose process becomes the root's systemd."""
+        return ["env", f"FOLDER={self.data}", "sh", str(START), str(self.root)]
+
+    def switch_on(self) -> None:
         """Switch it on."""
         self._group.mkdir(exist_ok=True)
-        inside = ["unshare", "-m", "-u", "-i", "-p", "-C", "-f", "--kill-child", "sh"]
-        words = [*inside, str(START), str(self.root), str(self.data)]
+        inside = ["unshare", "-m", "-u", "-i", "-p", "-C", "-f", "--kill-child"]
+        words = [*inside, *self._beginning()]
         words += [f"systemd.mask={unit}" for unit in MASKED]
         # The group is joined out here: the namespaces in there begin at it.
         joined = f'echo $$ >{self._group}/cgroup.procs; exec ip netns exec {self._host.name} "$@"'
@@ -74,7 +82,6 @@ class Container:
             self._process = subprocess.Popen(
                 ["sh", "-c", joined, "sh", *words], stdout=log, stderr=log
             )
-        self._init = until(self._find, 20, "systemd runs", self._log.read_text)
 
     def _find(self) -> int | None:
         for pid in self.pids():
@@ -110,11 +117,16 @@ class Container:
             self._group.rmdir()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def run(self, *words: str, seconds: float = 60) -> str:
+    def run(self, *words: str, seconds: float = 60, text: str = "") -> str:
         """Run a program inside to its end, as root; returns all that it prints."""
         enter = ["nsenter", "-t", str(self._init), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
         done = subprocess.run(
-            [*enter, *words], capture_output=True, text=True, timeout=seconds, errors="replace"
+            [*enter, *words],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            errors="replace",
+            input=text,
         )
         return done.stdout + done.stderr
 
@@ -135,6 +147,7 @@ class ImageSystem(System):
 
     def _start_appliance(self) -> subprocess.Popen[bytes]:
         self.container = Container(self.folder, self.network.appliance)
+        self.container.lay_out()
         access = json.loads((self.cloud_data / "access.json").read_text())
         place = self.container.data / "holdfast"
         shutil.copyfile(access["ca"], place / "cloud-ca.pem")

@@ -1,15 +1,19 @@
 #!/bin/sh
 # Starts the image's own systemd on a root folder, in namespaces of its own: what the kernel and the
 # initramfs do on a machine, without them. Run by container.py inside the appliance's network:
-#   start_root.sh ROOT DATA [WORD...]    each WORD as on a kernel's command line
+#   start_root.sh ROOT [WORD...]    each WORD as on a kernel's command line
+# In the environment either FOLDER, which stands for the data partition; or SEED, the block device
+# of a NoCloud seed, and then start_initramfs.sh has mounted the data partition.
 set -eu
-root=$1 data=$2
-shift 2
-mount --make-rprivate /
-mount --bind "$root" "$root"
-mount --bind "$data" "$root/data"
-mount --bind "$data/var" "$root/var"
-mount --bind "$data/machine-id" "$root/etc/machine-id"
+root=$1
+shift
+if [ "${FOLDER-}" ]; then
+    mount --make-rprivate /
+    mount --bind "$root" "$root"
+    mount --bind "$FOLDER" "$root/data"
+    mount --bind "$FOLDER/var" "$root/var"
+    mount --bind "$FOLDER/machine-id" "$root/etc/machine-id"
+fi
 mount -t proc proc "$root/proc"
 # What belongs to the whole machine stays as it is; what belongs to this network may be set.
 mount --bind "$root/proc/sys" "$root/proc/sys"
@@ -18,10 +22,14 @@ mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -t tmpfs -o mode=755,size=1m tmpfs "$root/dev"
-for name in null zero full random urandom tty; do
+for name in null zero full random urandom tty ${SEED+"${SEED#/dev/}"}; do
     : >"$root/dev/$name"
     mount --bind "/dev/$name" "$root/dev/$name"
 done
+if [ "${SEED-}" ]; then
+    mkdir -p "$root/dev/disk/by-label"
+    ln -s "$SEED" "$root/dev/disk/by-label/CIDATA"
+fi
 : >"$root/dev/console"
 mount --bind /dev/null "$root/dev/console"
 mkdir "$root/dev/pts" "$root/dev/shm"

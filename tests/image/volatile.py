@@ -12,8 +12,10 @@ import random
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 SECTOR = 512
@@ -48,6 +50,10 @@ class VolatileDisk:
         self._chance = chance
         self._cache: list[Write] = []
         self._lock = threading.Lock()
+        self._left: float = inf
+        """Writes until the power goes."""
+        self.stopped = 0.0
+        """When it last went, monotonic."""
         self.flushes = 0
         socket_path.unlink(missing_ok=True)
         self._listening = socket.socket(socket.AF_UNIX)
@@ -62,9 +68,25 @@ class VolatileDisk:
             os.close(self._disk)
             self._disk = -1
 
+    def stop(self, after: int = 0, patience: float = 1.0) -> None:
+        """Take and give nothing from a moment on, until `cut`.
+
+        That is `after` so many further writes, so that the cache is not empty as it mostly is
+        between them; and when no more of them come, after `patience` seconds.
+        """
+        with self._lock:
+            self._left, self.stopped = after, time.monotonic()
+        end = time.monotonic() + patience
+        while self._left > 0 and time.monotonic() < end:
+            time.sleep(0.001)
+        with self._lock:
+            if self._left > 0:
+                self._left, self.stopped = 0, time.monotonic()
+
     def cut(self) -> int:
         """Lose what the cache loses, for ever; returns how many writes were in it."""
         with self._lock:
+            self._left = inf
             for at, data in self._losses():
                 os.pwrite(self._disk, data, at)
             number = len(self._cache)
@@ -138,12 +160,16 @@ class VolatileDisk:
         self, what: int, flags: int, at: int, length: int, data: bytes
     ) -> tuple[int, bytes]:
         with self._lock:
+            if self._left <= 0:
+                return EIO, b""
             if what == READ:
                 return 0, os.pread(self._disk, length, at)
             if what == WRITE:
                 before = os.pread(self._disk, length, at)
                 os.pwrite(self._disk, data, at)
                 self._cache.append(Write(at, before, data))
+                self._left -= 1
+                self.stopped = time.monotonic()
             elif what != FLUSH:
                 return EIO, b""
             if what == FLUSH or flags & FUA:
