@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+import struct
 import tarfile
 from pathlib import Path
 
 from appliance import __version__
-from image.commands import ROOT, run, stamp
+from image.commands import ROOT, BuildError, run, stamp
 
 DISK_GIB = 16
 """What the disk of an imported machine grows to at its first start; the file stays small."""
+
+DRAWN = re.compile(rb"\nCID=[0-9a-f]{1,8}(?=\n)")
 
 
 def convert(folder: Path, raw: Path) -> list[Path]:
@@ -28,7 +32,24 @@ def convert(folder: Path, raw: Path) -> list[Path]:
     subformat = ["-o", "subformat=streamOptimized,adapter_type=lsilogic"]
     run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", *subformat, grown, vmdk)
     grown.unlink()
+    _identify(vmdk, digest(raw)[:8])
     return [qcow2, _ova(folder, vmdk)]
+
+
+def _identify(vmdk: Path, identity: str) -> None:
+    """Put what follows from the content in the place of the number that qemu drew for it.
+
+    Where the description lies and how long it may be is told at 0x1c of the file, in sectors
+    (Virtual Disk Format 1.1, hosted sparse extents). qemu writes the number without leading zeros.
+    """
+    with vmdk.open("r+b") as disk:
+        at, room = (sectors * 512 for sectors in struct.unpack_from("<QQ", disk.read(512), 0x1C))
+        disk.seek(at)
+        text, found = DRAWN.subn(b"\nCID=" + identity.encode(), disk.read(room).rstrip(b"\0"))
+        if found != 1 or len(text) > room:
+            raise BuildError(f"{vmdk.name}: its description is not as qemu used to write it")
+        disk.seek(at)
+        disk.write(text.ljust(room, b"\0"))
 
 
 def ovf(disk_octets: int) -> str:

@@ -1,11 +1,11 @@
-"""The same input gives the same disk, octet for octet."""
+"""The same input gives the same disk in every format, octet for octet."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from image import disk
-from image.formats import digest
+from image.formats import convert, digest
 from image.root import extract
 from tests.image.virtual import BUILT
 
@@ -24,3 +24,8 @@ def test_a_disk_is_the_same_each_time(tmp_path: Path) -> None:
     first = build(tmp_path / "first")
     assert build(tmp_path / "second") == first
     assert first["holdfast.raw"] == digest(BUILT / "holdfast.raw")
+
+
+def test_what_hypervisors_take_is_the_same_each_time(tmp_path: Path) -> None:
+    for made in convert(tmp_path, BUILT / "holdfast.raw"):
+        assert digest(made) == digest(BUILT / made.name)
