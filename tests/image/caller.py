@@ -29,13 +29,14 @@ class Caller:
         """`patience` is how long an answer may take before it is asked for again, seconds."""
         self.account, self._patience = account, patience
         self.line: Line = account.line
-        self._contact = ""
+        self.contact = ""
+        """The last one registered, which the next one replaces."""
 
     def register(self) -> Told:
         """Register a contact that nobody had before, in the place of the last one."""
         contact = f"<sip:{self.account.name}-{secrets.token_hex(4)}@{self.line.own}>"
-        last = f", {self._contact};expires=0" if self._contact else ""
-        self._contact = contact
+        last = f", {self.contact};expires=0" if self.contact else ""
+        self.contact = contact
         answer = self.account.register(60, contact=contact + last)
         assert answer.status == 200, answer.start
         return Told(time.monotonic(), "binding", contact[1:-1])

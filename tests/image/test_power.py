@@ -71,6 +71,7 @@ class Plant:
         self.took: list[float] = []
         self.lost = 0.0
         self.called = self.caller(CALLED, PORT)
+        self._contacts = dict[str, str]()
 
     def account(self, name: str, port: int = 0, transport: str = "UDP") -> Account:
         line = Line(self._host, transport, port=port)
@@ -80,10 +81,23 @@ class Plant:
         """Give a phone that soon knows that nobody answers."""
         return Caller(self.account(name, port), 0.5)
 
+    def crowd(self) -> list[Caller]:
+        """Give everybody else's phones, which know what they registered before the last cut."""
+        names = [name for name in USERS if name not in (CALLED, CALLER)]
+        callers = [self.caller(name) for name in names]
+        for caller in callers:
+            caller.contact = self._contacts.get(caller.account.name, "")
+        return callers
+
+    def remember(self, callers: list[Caller]) -> None:
+        """Keep what these phones registered."""
+        self._contacts = {caller.account.name: caller.contact for caller in callers}
+
     def renew(self) -> None:
         """Begin with a new disk."""
         self.machine.renew()
         self.kept, self.registered, self.version = [], 0.0, 1
+        self._contacts = {}
 
     # -- what goes on meanwhile -------------------------------------------------------------------
 
@@ -141,7 +155,9 @@ class Plant:
             try:
                 account.line.send(account.request(60, "", {}))
                 answer = account.line.receive(0.2)
-                return bool(answer and answer.status == 401 and account.register().status == 200)
+                if answer is None or answer.status != 401:
+                    return False
+                return account.register(contact=f"<sip:101@{self._host.address}>").status == 200
             finally:
                 account.line.close()
         return False
@@ -159,7 +175,8 @@ class Plant:
         with suppress(OSError):
             account = self.account("102", transport="TLS")
             try:
-                return account.register().status == 200
+                contact = f"<sip:102@{self._host.address};transport=tls>"
+                return account.register(contact=contact).status == 200
             finally:
                 account.line.close()
         return False
@@ -212,12 +229,13 @@ def test_power_cuts_lose_nothing_that_was_promised(plant: Plant) -> None:
 def cut_in_service(plant: Plant) -> None:
     """Take the power while phones register, call and talk, and bundles are applied."""
     plant.register_called()
-    callers = [plant.caller(name) for name in USERS if name not in (CALLED, CALLER)]
+    callers = plant.crowd()
     with traffic(callers, plant.talk, plant.apply) as told:
         time.sleep(plant.chance.uniform(1, 4))
         served = Counter(one.kind for one in told)
         assert served["record"] and served["talk"], served
         plant.cut("service", told)
+    plant.remember(callers)
 
 
 def cut_in_a_start(plant: Plant, kind: str) -> None:
