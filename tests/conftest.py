@@ -14,6 +14,7 @@ from hypothesis import settings
 SYSTEM = Path(__file__).parent / "system"
 OURS = (
     *("HOLDFAST_FUZZ_SECONDS", "HOLDFAST_SIMULATED_HOURS"),
+    "HOLDFAST_SPRAY_SECONDS",
     *("HOLDFAST_POWER_CUTS", "HOLDFAST_POWER_LOOKS", "HOLDFAST_POWER_SEED"),
 )
 """What the Makefile tells the tests."""

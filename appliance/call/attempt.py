@@ -13,7 +13,7 @@ from appliance.call.caller import Caller
 from appliance.call.context import CallContext
 from appliance.call.events import DigitPressed, Heard, SoundEnded
 from appliance.call.leg import Leg, LegOwner
-from appliance.call.media import CallMedia, parse_offer
+from appliance.call.media import CallMedia
 from appliance.call.party import Party
 from appliance.call.record import CALLER_LEG, RecordDraft
 from appliance.call.relays import CALLEE, CALLER, opposite
@@ -22,7 +22,7 @@ from appliance.call.steps import Collect, Note, Outcome, Park, Plan, Play, Rejec
 from appliance.call.taking import Taking
 from appliance.call.terminal import Terminal
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_answer, check_offer
+from appliance.sdp.offer_answer import check_answer, check_offer, parse_offer
 from appliance.sdp.session import Session
 from appliance.sip.message import Response
 from appliance.sip.timers import Timer

@@ -16,10 +16,10 @@ from appliance.call.context import CallContext
 from appliance.call.in_band import InBand
 from appliance.call.joining import Joining
 from appliance.call.leg import GONE, Headers, Leg
-from appliance.call.media import CallMedia, parse_offer
+from appliance.call.media import CallMedia
 from appliance.call.relays import CALLEE, CALLER
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_answer, turned, versioned
+from appliance.sdp.offer_answer import check_answer, parse_offer, turned, versioned
 from appliance.sdp.session import Session
 from appliance.sip.digit import digit_of
 from appliance.sip.matching import ServerTransaction

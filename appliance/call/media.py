@@ -387,16 +387,3 @@ def _reached(session: Session) -> list[tuple[RemoteMedia, list[str]]]:
     """Return where and with which keys each stream reaches a phone."""
     keys = [line.crypto for line in session.media]
     return list(zip(remote_media(session), keys, strict=True))
-
-
-def parse_offer(body: bytes) -> Session | None:
-    """Parse the SDP of an INVITE, None for a late offer.
-
-    Raises RemoteError 400 or 488 with the reason.
-    """
-    if not body:
-        return None
-    session = Session.parse(body)
-    if not session.media:
-        raise RemoteError(488, "the offer has no media")
-    return session

@@ -6,10 +6,9 @@ from appliance.call.branch import COMPLETED_ELSEWHERE
 from appliance.call.caller import Caller, dismiss
 from appliance.call.handover import Handover, HandoverOwner
 from appliance.call.leg import Leg
-from appliance.call.media import parse_offer
 from appliance.call.own_media import offered_anew
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_answer
+from appliance.sdp.offer_answer import check_answer, parse_offer
 from appliance.sdp.session import Session
 
 

@@ -15,12 +15,12 @@ from typing import Protocol
 from appliance.call.caller import Caller, dismiss
 from appliance.call.joining import Joining
 from appliance.call.leg import Leg, LegOwner
-from appliance.call.media import CallMedia, parse_offer
+from appliance.call.media import CallMedia
 from appliance.call.own_media import answer_between
 from appliance.call.record import RecordDraft
 from appliance.call.relays import opposite
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_offer
+from appliance.sdp.offer_answer import check_offer, parse_offer
 from appliance.sdp.session import Session
 from appliance.sip.matching import ServerTransaction
 from appliance.sip.message import Request

@@ -16,14 +16,14 @@ from appliance.call.caller import Caller
 from appliance.call.context import CallContext
 from appliance.call.events import SoundEnded
 from appliance.call.leg import Leg
-from appliance.call.media import MUSIC, CallMedia, parse_offer
+from appliance.call.media import MUSIC, CallMedia
 from appliance.call.own_media import own_answer, own_offer, passed_on
 from appliance.call.record import RecordDraft
 from appliance.call.relays import opposite
 from appliance.call.security import answered, offered
 from appliance.call.steps import Collect, Outcome, Play
 from appliance.errors import RemoteError, Unavailable
-from appliance.sdp.offer_answer import check_answer, check_offer
+from appliance.sdp.offer_answer import check_answer, check_offer, parse_offer
 from appliance.sdp.session import Session
 from appliance.sip.digit import digit_of
 from appliance.sip.matching import ServerTransaction

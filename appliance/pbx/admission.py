@@ -1,4 +1,4 @@
-"""Whether a phone that registers is served now, and whether one more call can be.
+"""Whether a phone that registers is served now, or a call, and whether one more call can be.
 
 By the mode, by a test's scope, or for the call a phone has; by how many calls are up.
 """
@@ -9,10 +9,13 @@ from collections.abc import Callable
 
 from appliance.bundle import User
 from appliance.call.actions import Action, Notice
+from appliance.call.outside import Arrival, Outside
 from appliance.call.steps import Plan, Reject
 from appliance.pbx.destinations import rejected
+from appliance.pbx.dialplan import ToUser
 from appliance.pbx.directory import Directory
 from appliance.pbx.presence import Presence
+from appliance.pbx.site import Site
 from appliance.pbx.survival import Survival
 from appliance.sip.message import Request
 from appliance.sip.uri import SipUri
@@ -36,6 +39,16 @@ def claimed(directory: Directory, request: Request) -> User | None:
     """Return whose address of record a REGISTER is about; nothing has been proved."""
     uri = request.to.uri
     return directory.by_address(uri.user or "") if isinstance(uri, SipUri) else None
+
+
+def serves_call(site: Site, called: Arrival, outside: Outside, request: Request) -> bool:
+    """Tell whether a call is ours: in a test of some users the others are with their cloud."""
+    if called.line is None:
+        return site.survival.serves(called.caller.id)
+    to = site.dialplan.find(called.dialled)
+    if not isinstance(to, ToUser) or site.survival.serves(to.user.id):
+        return True
+    return bool(outside.called_back(request))
 
 
 def turned_away(

@@ -11,6 +11,7 @@ from appliance.call.party import Party
 from appliance.call.steps import Target
 from appliance.call.wording import better
 from appliance.errors import RemoteError
+from appliance.pbx.dialplan import DialPlan, ToUser
 from appliance.pbx.stateless import stateless_tag
 from appliance.sip.identifiers import Identifiers
 from appliance.sip.matching import ServerTransaction, Transactions
@@ -36,6 +37,14 @@ def page(
         ("Content-Type", kind),
     ]
     return Request("MESSAGE", uri, headers, body)
+
+
+def written_to(dialplan: DialPlan, request: Request) -> User:
+    """Return whom a text is for; raises RemoteError 404 where that is no user."""
+    to = dialplan.find(request.request_uri.user or "")
+    if not isinstance(to, ToUser):
+        raise RemoteError(404, "texts go to users of the site")
+    return to.user
 
 
 def check_text(request: Request) -> None:

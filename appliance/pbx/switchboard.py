@@ -21,15 +21,14 @@ from appliance.call.steps import Plan
 from appliance.errors import RemoteError
 from appliance.pbx import dialogs
 from appliance.pbx.access import misplaced
-from appliance.pbx.admission import admits, claimed, turned_away
+from appliance.pbx.admission import admits, claimed, serves_call, turned_away
 from appliance.pbx.authentication import Authentication
 from appliance.pbx.destinations import Destinations, GroupPlans
-from appliance.pbx.dialplan import ToUser
 from appliance.pbx.emergency import HelpDesk, HelpPlans, Identification, number_asked, unpacked
 from appliance.pbx.exchange import Exchange
 from appliance.pbx.guard import Guard
 from appliance.pbx.ongoing import OngoingCalls
-from appliance.pbx.pager import Pager, check_text
+from appliance.pbx.pager import Pager, check_text, written_to
 from appliance.pbx.park import Parking
 from appliance.pbx.people import People
 from appliance.pbx.registrar import Registrar
@@ -289,14 +288,12 @@ class Switchboard:
         if not site.survival.serves(sender.id):
             self._unserved(request, flow, site.survival.retry_after)
             return
-        to = site.dialplan.find(request.request_uri.user or "")
-        if not isinstance(to, ToUser):
-            raise RemoteError(404, "texts go to users of the site")
+        recipient = written_to(site.dialplan, request)
         tx = self._transactions.receive_request(request, flow, now)
         if tx is not None:
-            phones = [one for one in self.presence.phones(to.user) if one.flow != flow]
-            party, recipient = (context.exchange.party(one.extension) for one in (sender, to.user))
-            self.pager.deliver(tx, sender, party, phones, f"<{recipient.uri}>", now)
+            phones = [one for one in self.presence.phones(recipient) if one.flow != flow]
+            party, to = (context.exchange.party(one.extension) for one in (sender, recipient))
+            self.pager.deliver(tx, sender, party, phones, f"<{to.uri}>", now)
 
     # -- a new call ---------------------------------------------------------------------------
 
@@ -321,7 +318,7 @@ class Switchboard:
         called = self._called(request, flow, now)
         if called is None:
             return
-        if not self._serves(site, called, request):
+        if not serves_call(site, called, self._outside, request):
             self._unserved(request, flow, site.survival.retry_after)
             return
         tx = self._transactions.receive_request(request, flow, now)
@@ -368,15 +365,6 @@ class Switchboard:
         if caller is None:
             return None
         return Arrival(caller=caller, dialled=request.request_uri.user or "", line=None)
-
-    def _serves(self, site: Site, called: Arrival, request: Request) -> bool:
-        """Tell whether a call is ours: in a test of some users the others are with their cloud."""
-        if called.line is None:
-            return site.survival.serves(called.caller.id)
-        to = site.dialplan.find(called.dialled)
-        if not isinstance(to, ToUser) or site.survival.serves(to.user.id):
-            return True
-        return bool(self._outside.called_back(request))
 
     def _called_back(self, called: Arrival, now: float) -> Plan | None:
         """Return the plan of a call from outside to whoever called for help; no limit stops it."""

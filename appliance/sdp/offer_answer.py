@@ -69,6 +69,19 @@ class RemoteMedia(NamedTuple):
     direction: Direction
 
 
+def parse_offer(body: bytes) -> Session | None:
+    """Parse the SDP of an INVITE, None for a late offer.
+
+    Raises RemoteError 400 or 488 with the reason.
+    """
+    if not body:
+        return None
+    session = Session.parse(body)
+    if not session.media:
+        raise RemoteError(488, "the offer has no media")
+    return session
+
+
 def check_offer(
     session: Session, policy: SrtpPolicy, before: Session | None = None
 ) -> tuple[int, ...]:

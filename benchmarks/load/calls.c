@@ -2,7 +2,9 @@
  *
  * talk=SECONDS between ACK and BYE, rate=CALLS A SECOND (0: as fast as `pairs` calls at a time go),
  * sink=PORT (callees do not register: one socket answers whatever the server sends there),
- * prefix=TEXT before the dialled number. UDP. Prints one line of JSON. */
+ * prefix=TEXT before the dialled number. UDP. Prints one line of JSON.
+ * abnormal=N: of each N calls, one caller is gone once it is answered, one never acknowledges, one
+ * cancels when it rings and one as soon as it has called; none of them says another word. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +17,13 @@
 #define SETUP_LIMIT 32.0
 
 enum call_state { FREE, INVITED, CHALLENGED, TALKING, LEAVING };
+enum ending { GONE, UNACKNOWLEDGED, CANCELLED, UNHEARD, NORMAL };
 
 struct caller {
     struct phone phone;
     struct phone callee;
     enum call_state state;
+    enum ending ending;
     int cseq, serial;
     double began, due, interval, gives_up;
     char call_id[64], dialled[64], target[256], to[256], routes[1024], request[4000];
@@ -27,7 +31,7 @@ struct caller {
 };
 
 static struct {
-    int calls, good, failed, started, timed;
+    int calls, good, failed, started, timed, abnormal, abandoned;
     double talk, rate, limit, next;
     double *setup;
     const char *prefix;
@@ -94,6 +98,8 @@ static void invite(struct caller *caller, const struct challenge *challenge)
 
 static void begin_call(struct caller *caller)
 {
+    int turn = run.abnormal ? run.started % run.abnormal : NORMAL;
+    caller->ending = turn < NORMAL ? (enum ending)turn : NORMAL;
     run.started++;
     caller->serial++;
     caller->cseq = 0;
@@ -113,6 +119,13 @@ static void end_call(struct caller *caller, bool good, int status)
     run.failed += !good;
     if (status > 0 && status < 800)
         run.statuses[status]++;
+}
+
+/* Forget the call and say nothing more: whatever comes for it is not answered. */
+static void abandon(struct caller *caller)
+{
+    run.abandoned++;
+    end_call(caller, true, 0);
 }
 
 static void take_routes(struct caller *caller, const char *message)
@@ -146,8 +159,19 @@ static void acknowledge(struct caller *caller)
     link_send(&caller->phone.link, caller->request, caller->length);
 }
 
+static void cancel(struct caller *caller)
+{
+    build(caller, "CANCEL", "", false);
+    link_send(&caller->phone.link, caller->request, caller->length);
+    abandon(caller);
+}
+
 static void answered(struct caller *caller, const char *message)
 {
+    if (caller->ending == UNACKNOWLEDGED) {
+        abandon(caller);
+        return;
+    }
     if (caller->state != TALKING && caller->state != LEAVING)
         run.setup[run.timed++] = now() - caller->began;
     take_to(caller, message);
@@ -155,6 +179,8 @@ static void answered(struct caller *caller, const char *message)
     caller->state = TALKING;
     acknowledge(caller);
     caller->due = now() + run.talk;
+    if (caller->ending == GONE)
+        abandon(caller);
 }
 
 static void leave(struct caller *caller, const struct challenge *challenge)
@@ -178,6 +204,8 @@ static void invite_response(struct caller *caller, const char *message, int stat
         /* A provisional response may be overtaken by the final one. */
         if (caller->state == INVITED || caller->state == CHALLENGED)
             caller->due = caller->gives_up;
+        if (caller->ending == CANCELLED && status > 100)
+            cancel(caller);
     } else if (status < 300) {
         if (caller->state == LEAVING)
             return;
@@ -189,6 +217,8 @@ static void invite_response(struct caller *caller, const char *message, int stat
             invite(caller, &challenge);
         else
             end_call(caller, false, status);
+        if (caller->ending == UNHEARD && caller->state == CHALLENGED)
+            cancel(caller);
     }
 }
 
@@ -325,9 +355,11 @@ static void report(double seconds)
     int n = run.timed;
     qsort(run.setup, (size_t)n, sizeof *run.setup, ascending);
     printf("{\"answered\": %d, \"failed\": %d, \"seconds\": %.4f, \"p50\": %.6f, \"p99\": %.6f, "
-           "\"retransmissions\": %ld, \"answers_repeated\": %ld, \"statuses\": {",
+           "\"retransmissions\": %ld, \"answers_repeated\": %ld, \"abandoned\": %d, "
+           "\"statuses\": {",
            run.good, run.calls - run.good, seconds, n ? run.setup[n / 2] : 0,
-           n ? run.setup[(int)(n * 0.99)] : 0, run.retransmissions, callee_repeated());
+           n ? run.setup[(int)(n * 0.99)] : 0, run.retransmissions, callee_repeated(),
+           run.abandoned);
     const char *comma = "";
     for (int i = 0; i < 800; i++) {
         if (run.statuses[i]) {
@@ -350,6 +382,7 @@ int main(int count, char **values)
     char go;
     run.calls = atoi(argument(count, values, "calls", "5000"));
     run.talk = atof(argument(count, values, "talk", "0"));
+    run.abnormal = atoi(argument(count, values, "abnormal", "0"));
     run.rate = atof(argument(count, values, "rate", "0"));
     run.limit = atof(argument(count, values, "limit", "60"));
     run.prefix = argument(count, values, "prefix", "");

@@ -58,6 +58,17 @@ def test_what_delay_costs_with_the_default_echo(delay: float, cost: float) -> No
     assert rating(Connection()) - late == pytest.approx(cost, abs=VECTORS["delay"]["tolerance"])
 
 
+@pytest.mark.parametrize(("codec", "ie", "silent", "heard"), VECTORS["bounds"]["rows"])
+def test_how_much_delay_each_codec_leaves_room_for(
+    codec: str, ie: float, silent: float, heard: float
+) -> None:
+    bounds = VECTORS["bounds"]
+    for delay, telr in ((silent, 1000), (heard, bounds["telr"])):
+        late = Connection(ie=ie, t=delay, tr=2 * delay, ta=delay, telr=telr)
+        spent = rating(Connection()) - rating(late)
+        assert spent == pytest.approx(bounds["spent"], abs=bounds["tolerance"]), codec
+
+
 def test_delay_without_echo_costs_nothing_up_to_100_ms() -> None:
     assert absolute_delay(100) == 0 < absolute_delay(150) < absolute_delay(400)
 
