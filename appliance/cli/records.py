@@ -21,6 +21,7 @@ from appliance.cli.options import (
 )
 from appliance.cli.output import age, clean, moment, print_json, print_table
 from appliance.cli.quality import LEGS, mos_of, print_quality
+from appliance.web.record_csv import as_csv
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     add_id_option(parser, about + about_messages)
     parser.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
     parser.add_argument("--since", type=float, metavar="TIME", help="begun since, Unix seconds")
+    parser.add_argument("--csv", action="store_true", help="print a table for spreadsheets")
     add_output_option(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     records = door.get(f"records?limit={arguments.limit}{since}")
     if arguments.json:
         print_json(records)
+    elif arguments.csv:
+        print(as_csv(records), end="")
     else:
         headings = ("begun", "from", "to", "outcome", "talked", "MOS", "mode", "cloud", "id")
         print_table(headings, [_row(record) for record in records])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,8 +12,8 @@ from appliance.web.answers import number
 from appliance.web.call_pages import shown_of
 from appliance.web.messages_api import MessagesApi
 from appliance.web.page import Pages
+from appliance.web.record_csv import as_csv
 from appliance.web.site_pages import Desk
-from appliance.web.words import moment
 
 SHOWN = 100
 """Records on a page."""
@@ -25,25 +23,6 @@ SEARCHED = 5000
 """Records that are looked through for a text; then the page says so."""
 CSV_LIMIT = 20_000
 """Records in one file."""
-COLUMNS = (
-    "id",
-    "started",
-    "caller",
-    "caller_name",
-    "callee",
-    "answered_by",
-    "outcome",
-    "status",
-    "answered",
-    "ended",
-    "ended_by",
-    "reason",
-    "mode",
-    "uploaded",
-)
-TIMES = ("started", "answered", "ended", "uploaded")
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
 
 
 class RecordPages:
@@ -144,25 +123,6 @@ def path_of(record: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return lines
-
-
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Write records as CSV (RFC 4180); no cell is a formula."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        cells = [
-            moment(row[name]) if name in TIMES and row.get(name) else row.get(name) or ""
-            for name in COLUMNS
-        ]
-        writer.writerow([guarded(str(cell)) for cell in cells])
-    return text.getvalue()
-
-
-def guarded(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet would reckon; callers name themselves."""
-    return f"'{cell}" if cell.startswith(DANGEROUS) else cell
 
 
 def _day(text: str, name: str) -> datetime:

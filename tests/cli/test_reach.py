@@ -84,6 +84,35 @@ COMMANDS = {
 """Routes below /api/v1, each with a command line that asks it."""
 
 
+PAGES = {
+    "/survivability/test": "test begin 1001",
+    "/survivability/test/end": "test end",
+    "/trunk/drain": "trunk drain sbc1",
+    "/trunk/resume": "trunk resume sbc1",
+    "/trunk/release": "trunk release a",
+    "/sites/drain": "peers drain east",
+    "/sites/resume": "peers resume east",
+    "/waiting/return": "park return 7701",
+    "/waiting/reset": "forwarding reset 1001",
+    "/records.csv": "records --csv",
+    "/diagnostics": "diagnose machine",
+    "/configuration/pull": "bundle pull",
+    "/configuration/upload": "bundle apply SITE",
+    "/configuration/release": "bundle release 7",
+    "/configuration/discard": "bundle discard 7",
+    "/configuration/rollback": "bundle rollback 7",
+    "/system/accounts": "account add zoe auditor",
+    "/system/accounts/{name}/role": "account role zoe operator",
+    "/system/accounts/{name}/reset": "account reset zoe",
+    "/system/accounts/{name}/remove": "account remove zoe",
+    "/system/tokens": "token add monitoring",
+    "/system/tokens/{id}/remove": "token remove 1",
+    "/system/backup": "backup FILE --passphrase-file PHRASE",
+}
+"""What pages do or give as a file, and the command for the same."""
+AT_THE_DOOR = {"/login", "/logout", "/password"}
+
+
 def routes() -> set[str]:
     found = (route.split(f" {API}") for route in ACCESS if f" {API}" in route)
     return {f"{method} {path}" for method, path in found}
@@ -94,6 +123,14 @@ def test_every_route_of_the_api_has_its_command() -> None:
     missing = sorted(routes() - told)
     assert not missing, f"the API can do what no command can; add one: {missing}"
     assert not told - routes(), "the API has these no more"
+
+
+def test_every_form_and_file_of_the_pages_has_its_command() -> None:
+    own = [route.split() for route in ACCESS if " /api/" not in route]
+    acts = {path for method, path in own if method == "POST" or path.endswith(".csv")}
+    missing = sorted(acts - AT_THE_DOOR - set(PAGES))
+    assert not missing, f"pages can do what no command can; add one: {missing}"
+    assert set(PAGES.values()) <= {"records --csv", *COMMANDS.values()}, "these are run below"
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +177,16 @@ def test_what_commands_do_by_themselves_is_there() -> None:
         parser = whole
         for word in words.split():
             parser = commands_of(parser)[word]
+
+
+def test_records_as_a_table_for_spreadsheets(
+    appliance: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    appliance.core.waiting = [record("r1", caller="=1+1")]
+    assert appliance.run("records", "--csv") == 0
+    heading, row = capsys.readouterr().out.split("\r\n")[:2]
+    assert heading.startswith("id,started,caller,") and row.startswith("r1,")
+    assert ",'=1+1," in row, "no cell is a formula"
 
 
 def test_notices_and_events_as_lines(

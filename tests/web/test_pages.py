@@ -11,7 +11,7 @@ import pytest
 from appliance.web.access import ACCESS
 from appliance.web.door_pages import _own_path
 from appliance.web.page import STATIC
-from appliance.web.record_pages import guarded
+from appliance.web.record_csv import guarded
 from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
 from tests.web.house import PASSWORD, Browser, House, run
 from tests.web.test_site_api import with_group
