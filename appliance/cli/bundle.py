@@ -113,6 +113,8 @@ def _show_in_force(arguments: argparse.Namespace) -> int:
         if stored["octets"] is not None:
             how = "as a delta" if stored["by_delta"] else "whole"
             print(f"  last sent {how}: {stored['octets']:,} octets")
+        if stored["no_delta"]:
+            print(f"  a delta was of no use: {clean(stored['no_delta'])}")
     if stored["failure"]:
         print(f"  {coloured(clean(stored['failure']), 'yellow')}")
     if stored["problems"]:

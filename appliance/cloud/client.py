@@ -61,6 +61,8 @@ class FetchedBundle:
     by_delta: bool = False
     octets: int = 0
     """Of the body that came, unpacked: of the delta or of the whole."""
+    no_delta: str = ""
+    """Why a delta that came before it was of no use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.bundle import BUNDLE_LIMIT, BundleError
@@ -62,8 +63,9 @@ class Fetching:
             return fetched
         except BadDelta as error:
             log.warning("the cloud's delta is of no use, so the whole is fetched: %s", error)
+            why = str(error)
         whole = await cloud.fetch_bundle(site, known)
-        return whole if isinstance(whole, FetchedBundle) else None
+        return replace(whole, no_delta=why) if isinstance(whole, FetchedBundle) else None
 
     def _made(self, delta: FetchedDelta) -> FetchedBundle:
         """Return the bundle that a delta makes of the file; raises BadDelta."""

@@ -208,6 +208,7 @@ class BundleSync:
         if fetched is None:
             return False
         self.state.by_delta, self.state.octets = fetched.by_delta, fetched.octets
+        self.state.no_delta = fetched.no_delta
         async with self._turn:
             try:
                 fresh = await self._take(fetched.data, "cloud", fetched.etag)

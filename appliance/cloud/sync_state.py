@@ -27,6 +27,8 @@ class SyncState(msgspec.Struct, kw_only=True):
     """The last bundle that the cloud sent came as a delta to the one before."""
     octets: int | None = None
     """Of what the cloud sent then."""
+    no_delta: str = ""
+    """Why a delta was of no use then, so that the whole had to be fetched."""
     failing_since: float | None = None
     failure: str = ""
     """Why the last pull did not succeed."""

@@ -144,6 +144,7 @@ def test_for_a_delta_of_no_use_the_whole_is_fetched_at_once(
         t.cloud.answers = [bad]
         assert await t.sync.pull()
         assert words in caplog.text
+        assert words in t.sync.state.no_delta
         assert t.file.read_bytes() == TWO
         assert not t.sync.state.by_delta
         assert t.sync.state.octets == len(TWO)
@@ -152,7 +153,7 @@ def test_for_a_delta_of_no_use_the_whole_is_fetched_at_once(
         t.serve(bundle(3, users=40), '"3"')
         t.cloud.answers = [made(TWO, bundle(3, users=40), Delta_Base='"2"', ETag='"3"')]
         assert await t.sync.pull()  # the next one may be of use again
-        assert t.sync.state.by_delta
+        assert (t.sync.state.by_delta, t.sync.state.no_delta) == (True, "")
 
     run(tmp_path, script)
 
