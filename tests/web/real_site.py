@@ -82,7 +82,7 @@ class RealSite:
         for zone in self.cloud.zones.values():
             self.do(zone.command(ZoneOrder(state=state)))
 
-    def switch_on(self, *extensions: str) -> None:
+    def switch_on(self, *extensions: str, srtp: bool = False) -> None:
         """Have phones register here; returns when they are."""
         for extension in extensions:
             name = f"user{extension}"
@@ -93,6 +93,7 @@ class RealSite:
                 password=PASSWORD.format(name),
                 servers=(Server("127.0.0.1", self.sip_port, "UDP"),),
                 retry=0.3,
+                srtp=srtp,
             )
             self.phones[extension] = self.do(_registered(settings))
 

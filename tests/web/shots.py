@@ -40,6 +40,7 @@ PAGES = {
     "directory": "/directory?search=an",
     "configuration": "/configuration",
     "diagnostics": "/diagnostics",
+    "captures": "/diagnostics/captures",
     "system": "/system",
     "access": "/system/access",
     "logs": "/system/logs",

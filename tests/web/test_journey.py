@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import shutil
 import ssl
+import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +72,87 @@ def test_the_first_day_of_an_admin(real: RealSite, browser: Browser) -> None:
         assert answer.status == 200, path
     assert not watch.wrong
     context.close()
+
+
+def test_what_is_wrong_is_looked_into(real: RealSite, browser: Browser, tmp_path: Path) -> None:
+    """Checks are run one by one; a call over SRTP is seen message by message and taken home."""
+    context = browser.new_context(ignore_https_errors=True)
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    watch = Watch(page, real.url)
+    _log_in(page, real, "admin")
+    expect(page.locator("#mode")).not_to_be_empty()
+    _checks(page)
+    real.zones("down")
+    expect(page.locator("#mode")).to_have_text("Survivability", timeout=20_000)
+    real.switch_on("1003", "1004", srtp=True)
+    call = real.do(real.talk("1003", "1004"))
+    keys = [base64.b64encode(key) for key in (call._key, call.remote.key)]
+    file = _messages(page, tmp_path, lambda: real.do(call.hang_up()))
+    real.zones("up")
+    octets = file.read_bytes()
+    assert octets.count(b"inline:xxxxxxxx") >= 4
+    assert not [key for key in keys if key in octets]
+    said = _said_in(file)
+    assert said[0] == "INVITE"
+    assert said.count("INVITE") >= 2
+    assert said[-4:] in (["BYE", "200", "BYE", "200"], ["BYE", "BYE", "200", "200"])
+    page.goto(f"{real.url}/system/audit")
+    expect(page.get_by_text("call.pcap").first).to_be_visible()
+    assert not watch.wrong
+    context.close()
+
+
+def _checks(page: Page) -> None:
+    """Run checks of the appliance itself and of its cloud: verdicts come without a reload."""
+    page.get_by_role("link", name="Diagnostics", exact=True).click()
+    for title, words in (
+        ("Zones of the cloud", "zone primary"),
+        ("Certificates", "certificate"),
+        ("Configuration", "6 users"),
+    ):
+        page.get_by_role("button", name=f"Run {title}").click()
+        page.evaluate("window.sameDocument = true")
+        card = page.locator("section.check", has=page.get_by_role("heading", name=title))
+        expect(card.locator(".state", has_text=re.compile("well|see to"))).to_be_visible()
+        card.locator("summary").click()
+        expect(card.locator(".proof")).to_contain_text(words)
+        assert page.evaluate("window.sameDocument") is True
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Download the report").click()
+    assert "Configuration" in Path(taken.value.path()).read_text()
+
+
+def _messages(page: Page, folder: Path, hang_up: Callable[[], object]) -> Path:
+    """Look at the call while it lasts and when it is over; return its capture."""
+    page.get_by_role("link", name="Calls", exact=True).click()
+    page.locator("td[data-label=Path] summary").click()
+    page.get_by_role("link", name="Messages of 1003").click()
+    ladder = page.locator("svg.ladder")
+    expect(ladder.get_by_text("INVITE with SDP").first).to_be_visible()
+    expect(ladder.locator(".who")).to_have_text(["1003", "Holdfast", "1004"])
+    hang_up()
+    expect(page).to_have_url(re.compile("/records/"))  # by itself: the call is over
+    expect(ladder.get_by_text("BYE", exact=True).first).to_be_visible()
+    page.get_by_text("messages in full").click()
+    page.locator("#message-1 summary").click()
+    expect(page.locator("#message-1 pre")).to_contain_text("inline:xxxxxxxx")
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Download as pcap").click()
+    assert taken.value.suggested_filename.endswith(".pcapng")
+    file = folder / "call.pcapng"
+    taken.value.save_as(file)
+    return file
+
+
+def _said_in(file: Path) -> list[str]:
+    """Return what tshark reads in a capture."""
+    program = shutil.which("tshark")
+    if program is None:
+        pytest.skip("needs tshark")
+    words = [program, "-r", str(file), "-T", "fields", "-e", "sip.Method", "-e", "sip.Status-Code"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    return [line.strip() for line in done.stdout.splitlines()]
 
 
 def test_every_page_of_the_real_appliance_can_be_read_by_all(
