@@ -17,6 +17,7 @@ from playwright.async_api import async_playwright
 
 from appliance.adapters.tls import ensure_certificate
 from appliance.bundle import Bundle
+from appliance.captured import Capture
 from appliance.cloud.sample import make_sample
 from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
 from tests.messages import messages
@@ -148,8 +149,20 @@ def _record(index: int, now: float) -> Any:
     return record(f"r{index}", caller=f"10{index + 10}", started=begun, **more)
 
 
+def _captures(now: float) -> list[Capture]:
+    plain: dict[str, Any] = {"by": "admin", "card": "eth0", "megabytes": 10}
+    phone: dict[str, Any] = {"hosts": ["192.0.2.31"], "packets": 412, "octets": 301_216}
+    over: dict[str, Any] = {"ended": now - 8880, "ending": "time"}
+    call: dict[str, Any] = {"hosts": [], "call": "c1", "audio": True, "packets": 6130}
+    return [
+        Capture(**plain, **phone, **over, id="a" * 12, begun=now - 9000, seconds=120),
+        Capture(**plain, **call, id="b" * 12, begun=now - 41, seconds=300, octets=774_144),
+    ]
+
+
 async def bring(house: House) -> None:
     """Have the site's configuration in force, one before it, and one that is held."""
+    house.captures._found = _captures(time.time())
     first = msgspec.json.decode(furnish(house), type=Bundle)
     moved = msgspec.structs.replace(first.users[0], name="Ana Moved")
     second = msgspec.structs.replace(first, version=2, users=(moved, *first.users[1:]))
