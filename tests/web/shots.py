@@ -23,9 +23,11 @@ from tests.fake_core import CALLS, PEERS, PHONES, STATUS, record
 from tests.messages import messages
 from tests.web.chromium import ARGUMENTS, EXECUTABLE
 from tests.web.house import PASSWORD, House, serve
+from tests.web.pictured import PicturedCore
 
 PAGES = {
     "dashboard": "/",
+    "outage": "/?outage",
     "survivability": "/survivability",
     "phones": "/phones",
     "readiness": "/readiness",
@@ -48,11 +50,13 @@ PAGES = {
     "audit": "/system/audit",
     "password": "/password",
 }
+IN_AN_OUTAGE = frozenset({"outage", "phones", "calls", "call", "waiting"})
+"""What is pictured as it is in an outage; all else in standby."""
 PICTURE: dict[str, Any] = {"type": "jpeg", "quality": 75}
 VIEWS: dict[str, dict[str, Any]] = {
-    "wide": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
-    "small": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
+    "wide": {"viewport": {"width": 1280, "height": 960}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 960}, "color_scheme": "dark"},
+    "small": {"viewport": {"width": 360, "height": 900}, "color_scheme": "light"},
 }
 
 
@@ -68,9 +72,9 @@ def furnish(house: House) -> bytes:
         "since": now - 7 * 86400,
         "uptime": 7 * 86400.0,
         "zones": zones,
-        "phones": {"registered": 0, "expected": 84},
+        "phones": {"registered": 0, "expected": 60},
         "users": {"registered": 0, "total": 60},
-        "calls": 2,
+        "calls": 3,
         "bundle": {"version": 12, "site": "chicago", "issued": ""},
         "messages": 88_214,
         "faults": 0,
@@ -79,6 +83,9 @@ def furnish(house: House) -> bytes:
     }
     ensure_certificate(house.folder / "tls", ["192.0.2.10"])
     house.core.status = status
+    if isinstance(house.core, PicturedCore):
+        house.core.users = bundle.users
+    house.directory.apply(bundle)
     house.core.page = {"total": 60, "rows": _phones(bundle)}
     house.core.calls = [
         _call("c1", now - 74, "1004", "1011"),
@@ -143,7 +150,12 @@ def _call(name: str, begun: float, caller: str, callee: str) -> dict[str, Any]:
 def _record(index: int, now: float) -> Any:
     outcome = ("answered", "busy", "answered", "no_answer")[index % 4]
     begun = now - 3600 * (index + 1)
-    more: dict[str, Any] = {"outcome": outcome, "steps": ["dialled", "ring for 60 s", outcome]}
+    status = {"busy": 486, "no_answer": 480}.get(outcome, 200)
+    more: dict[str, Any] = {
+        "outcome": outcome,
+        "status": status,
+        "steps": ["dialled", "ring for 60 s", outcome],
+    }
     if outcome == "answered":
         more |= {"answered": begun + 5, "ended": begun + 125, "answered_by": f"10{index + 20}"}
     return record(f"r{index}", caller=f"10{index + 10}", started=begun, **more)
@@ -169,6 +181,7 @@ async def bring(house: House) -> None:
     third = msgspec.structs.replace(second, version=3, contacts=second.contacts[:40])
     for bundle in (first, second, third):
         await house.sync.offer(msgspec.json.encode(bundle), "cloud")
+    await house.directory.settled()
 
 
 async def take(house: House, folder: Path) -> None:
@@ -179,6 +192,8 @@ async def take(house: House, folder: Path) -> None:
     house.examiner.start((), "maria")
     await house.examiner.done()
     await house.people.add_token("prometheus", ["metrics"], 365, "admin")
+    assert isinstance(house.core, PicturedCore)
+    standby, outage = house.core.status, house.core.outage()
     async with async_playwright() as play:
         browser = await play.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
         for view, options in VIEWS.items():
@@ -190,6 +205,8 @@ async def take(house: House, folder: Path) -> None:
             await page.get_by_label("Password").fill(PASSWORD)
             await page.get_by_role("button", name="Log in").click()
             for name, path in PAGES.items():
+                house.core.status = outage if name in IN_AN_OUTAGE else standby
+                house.rooms.live.forget()
                 await page.goto(house.url + path, wait_until="load")
                 await page.wait_for_timeout(400)
                 await page.screenshot(path=folder / f"{name}-{view}.jpg", **PICTURE)
@@ -201,7 +218,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        asyncio.run(serve(Path(place), lambda house: take(house, folder)))
+        asyncio.run(serve(Path(place), lambda house: take(house, folder), PicturedCore()))
 
 
 if __name__ == "__main__":

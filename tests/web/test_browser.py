@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,35 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from appliance.diagnostics.check import Outcome, Surroundings
-from tests.fake_core import STATUS
+from tests.fake_core import STATUS, FakeCore
 from tests.web.chromium import ARGUMENTS, EXECUTABLE
 from tests.web.house import PASSWORD, House, serve
+from tests.web.pictured import PicturedCore
 from tests.web.shots import PAGES, bring
+from tests.web.test_states import EmptyCore
+from tests.web.tour import inner_pages
 
 AXE = Path(__file__).parent / "vendor" / "axe-4.14.1.min.js"
+UNREACHED = """() => [...document.querySelectorAll(
+    "a[href], button, input:not([type=hidden]), select, summary"
+)].filter(one => one.checkVisibility() && !one.disabled).filter(one => {
+    one.focus();
+    const seen = getComputedStyle(one).outlineStyle !== "none";
+    return document.activeElement !== one || one.tabIndex !== 0 || !seen;
+}).map(one => one.outerHTML)"""
+"""What one clicks or types into that the keyboard does not come to, or that does not show it."""
 pytestmark = pytest.mark.skipif(not EXECUTABLE, reason="needs Debian's chromium")
 
 
 class Served:
     """A house in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        core: FakeCore,
+        furnish: Callable[[House], Awaitable[None]] | None = bring,
+    ) -> None:
+        self._core, self._furnish = core, furnish
         self.ready, self.over = threading.Event(), threading.Event()
         self.house: House
         self.loop: asyncio.AbstractEventLoop
@@ -37,11 +53,12 @@ class Served:
 
     def _serve(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            asyncio.run(serve(Path(folder), self._wait))
+            asyncio.run(serve(Path(folder), self._wait, self._core))
 
     async def _wait(self, house: House) -> None:
         self.house, self.loop = house, asyncio.get_running_loop()
-        await bring(house)
+        if self._furnish is not None:
+            await self._furnish(house)
         self.first = house.first_password()
         await house.account("root", "admin")
         await house.account("olga", "operator")
@@ -63,7 +80,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    made = Served()
+    made = Served(PicturedCore())
     yield made
     made.close()
 
@@ -269,17 +286,43 @@ def test_everybody_can_read_and_use_every_page(
     )  # axe itself is put into the page, which the policy forbids, as it should
     page = log_in(context, served, "root")
     watch = Watch(page, served.house.url)
-    for name, path in PAGES.items():
-        page.goto(served.house.url + path)
-        page.add_script_tag(path=str(AXE))
-        found = page.evaluate(
-            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})"
-            ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | ')))"
-        )
-        assert found == [], name
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    for path in PAGES.values():
+        look_at(page, served.house.url + path, width)
     assert not watch.wrong
     context.close()
+
+
+def look_at(page: Page, there: str, width: int) -> None:
+    """Open a page: all can read it, nothing is beyond the edge, and the keyboard is enough."""
+    page.goto(there)
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})"
+        ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | ')))"
+    )
+    assert found == [], there
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, there
+    page.keyboard.press("Tab")  # from now on the browser shows where the focus is
+    assert page.evaluate(UNREACHED) == [], there
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["nothing", "no-core"])
+def test_pages_that_have_nothing_to_show_can_be_read_as_well(browser: Browser, away: bool) -> None:
+    bare = Served(EmptyCore(), furnish=None)
+    context = browser.new_context(
+        ignore_https_errors=True, viewport={"width": 360, "height": 800}, bypass_csp=True
+    )
+    try:
+        page = log_in(context, bare, "root")
+        watch = Watch(page, bare.house.url)
+        bare.house.core.away = away
+        for path in inner_pages():
+            if "{" not in path:
+                look_at(page, bare.house.url + path, 360)
+        assert not watch.wrong
+    finally:
+        context.close()
+        bare.close()
 
 
 def test_no_page_breaks_its_policy(context: BrowserContext, served: Served) -> None:

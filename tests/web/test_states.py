@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from appliance.bundle import Bundle, Group
 from appliance.web import answers
 from tests.cloud.reference_trial import site_bundle
-from tests.fake_core import FakeCore
+from tests.fake_core import EMERGENCY, STATUS, FakeCore
 from tests.web.house import House, run
+from tests.web.tour import inner_pages
 
 AT_WORK = 'hx-trigger="load delay:700ms"'
 """With which a page asks for itself once more."""
@@ -30,6 +32,66 @@ class SlowCore(FakeCore):
         if name == "readiness.part":
             await self.may.wait()
         return await super().call(name, **arguments)
+
+
+class EmptyCore(FakeCore):
+    """Tells of a site at which there is nothing yet and has been nothing."""
+
+    def _answer(self, name: str, arguments: dict[str, Any]) -> Any:
+        if name == "status":
+            none = {"zones": [], "phones": {"registered": 0, "expected": 0}, "calls": 0}
+            none |= {"users": {"registered": 0, "total": 0}, "guard": {"banned": []}}
+            return STATUS | none | {"mode": "no_bundle", "bundle": None}
+        if name == "emergency":
+            nobody = {"ways": [], "safety_team": [], "callbacks": []}
+            return EMERGENCY | nobody
+        if name == "trunk":
+            return {"sbcs": [], "stopped": []}
+        if name == "phones.page":
+            return {"total": 0, "rows": []}
+        if name == "readiness.part":
+            return {"lines": [], "next": None}
+        lists = ("calls", "peers", "forwardings", "notices", "mode.history", "evidence", "zones")
+        return [] if name in lists else super()._answer(name, arguments)
+
+
+SAID = {
+    "/": "There is no configuration yet: no phone could register.",
+    "/survivability": "The mode has never changed.",
+    "/phones": "There are no users yet: they come with the configuration.",
+    "/readiness": "There are no phones yet: they come with the configuration.",
+    "/emergency": "No call for help can leave the site.",
+    "/trunk": "There is no route group, so no call can leave the site in an outage.",
+    "/sites": "The configuration names no other sites",
+    "/waiting": "No call is parked.",
+    "/calls": "No call is up.",
+    "/records": "No call was made through this appliance yet.",
+    "/groups": "there is no configuration yet",
+    "/directory": "Type a part of a name or of a number",
+    "/configuration": "There is no configuration yet, so no phone can register.",
+    "/diagnostics": "No run yet",
+    "/diagnostics/captures": "Nothing was captured yet.",
+    "/system": "Certificates",
+    "/system/logs": "Nothing was noticed",
+    "/system/access": "No tokens.",
+    "/system/audit": "session.begin",
+    "/password": "Choose a password",
+}
+"""What each page says at a site where there is nothing yet."""
+
+
+def test_every_page_says_what_it_would_show_when_there_is_nothing(tmp_path: Path) -> None:
+    pages = [path for path in inner_pages() if "{" not in path]
+    assert pages == [path for path in pages if path in SAID], "what does the new page say then?"
+
+    async def script(house: House) -> None:
+        browser = await house.account("zoe", "admin")
+        for path in pages:
+            status, text = await browser.ask("GET", path)
+            assert (status, SAID[path] in text) == (200, True), path
+            assert not re.search(r"<tbody>\s*</tbody>", text), path
+
+    run(tmp_path, script, EmptyCore())
 
 
 def test_readiness_says_that_it_is_looked_up_and_then_shows_it(tmp_path: Path) -> None:
