@@ -7,6 +7,7 @@ from zlib import crc32
 
 from appliance.call.record import MediaCounters
 from appliance.media.flow import Flow
+from appliance.media.shortcut import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +58,6 @@ class Entry:
     now: Carried = field(default_factory=Carried)
     """By the elements that are installed, when last read."""
     past: Carried = field(default_factory=Carried)
-    """By elements that were deleted."""
+    """By elements that were deleted, and by the short cut before it was left."""
+    beside: dict[int, Tally] = field(default_factory=dict)
+    """What the short cut counts of flows that take it, by way."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from appliance.media import bpf
+from appliance.media.flow import Flow
 from appliance.media.loop import log
 from appliance.media.netlink import Netfilter
 from appliance.media.shortcut import Shortcut
@@ -44,8 +45,8 @@ class Gate:
     processor runs it any more. So all but the first opening is done by a thread.
     """
 
-    def __init__(self, netfilter: Netfilter, dscp: int, streams: Iterable[tuple[int, int]]) -> None:
-        """Take over what there is and open; `streams` names those in the table by version and port.
+    def __init__(self, netfilter: Netfilter, dscp: int, streams: Iterable[Flow]) -> None:
+        """Take over what there is and open; `streams` are those in the table.
 
         Raises OSError, with nothing held, where the machine or our permissions do not do.
         """
@@ -101,7 +102,7 @@ class Gate:
             self.arrays[version] = bpf.create_array(f"holdfast{version}", layout.size, ENTRIES)
         leave_with_systemd(_ARRAYS, list(self.arrays.values()))
 
-    def _forget_others(self, streams: Iterable[tuple[int, int]]) -> None:
+    def _forget_others(self, streams: Iterable[Flow]) -> None:
         """Empty the slots of streams that the table has lost while nobody looked."""
         slots = Shortcut(self.arrays)
         gone = slots.keep(streams)

@@ -84,6 +84,7 @@ class KernelPlane:
         self._loop.remove(self._reading.fileno())
         self._reading.close()
         self._changing.close()
+        self.relays.look_away()
         self._shortcut.close()
 
     def want(self, key: str, revision: int, flows: Mapping[int, Flow]) -> None:

@@ -158,8 +158,8 @@ class KernelRelay:
             return None
         entry.now.packets[mark.way] = packets
         entry.now.octets[mark.way] = octets
-        beside, _ = self._shortcut.counters(entry.installed[mark.way])
-        return entry.past.packets[mark.way] + packets + beside
+        beside = entry.beside.get(mark.way)
+        return entry.past.packets[mark.way] + packets + (beside.packets if beside else 0)
 
     def reconsider(self) -> None:
         """Ask again what the kernel can forward, as routes or sysctls have changed."""
@@ -296,21 +296,29 @@ class KernelRelay:
         """Let RTP that the rules carry take the short cut."""
         for way, flow in flows.items():
             mark = Mark(self.slots[flow.via[0]], entry.number, way)
-            if mark.is_rtp:
-                self._shortcut.put(flow, mark.encode())
+            tally = self._shortcut.put(flow, mark.encode()) if mark.is_rtp else None
+            if tally is not None:
+                entry.beside[way] = tally
 
     def _take_back(self, entry: Entry, flows: Mapping[int, Flow]) -> None:
         """Let these go by the rules alone, and keep what the short cut has counted."""
         for way, flow in flows.items():
+            entry.beside.pop(way, None)
             packets, octets = self._shortcut.take(flow)
             entry.past.packets[way] += packets
             entry.past.octets[way] += octets
 
+    def look_away(self) -> None:
+        """Note what the short cut has counted, before it can be read no longer; streams go on."""
+        for entry in self._entries.values():
+            entry.past = entry.past.plus(self._beside_of(entry))
+            entry.beside.clear()
+
     def _beside_of(self, entry: Entry) -> Carried:
         """Return what has taken the short cut."""
         beside = Carried()
-        for way, flow in entry.installed.items():
-            beside.packets[way], beside.octets[way] = self._shortcut.counters(flow)
+        for way, tally in entry.beside.items():
+            beside.packets[way], beside.octets[way] = tally.packets, tally.octets
         return beside
 
     def _add(self, key: str, revision: int) -> Entry:

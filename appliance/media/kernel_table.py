@@ -15,7 +15,7 @@ from typing import Final
 
 from appliance.errors import LocalError
 from appliance.marking import MEDIA
-from appliance.media.flow import map_name, read_counts, read_flows
+from appliance.media.flow import Flow, map_name, read_counts, read_flows
 from appliance.media.gate import Gate
 from appliance.media.loop import log
 from appliance.media.netlink import ACK, DUMP, Netfilter, Request
@@ -133,12 +133,12 @@ def clear(settings: Settings) -> None:
 
 def _open_gate(netfilter: Netfilter, dscp: int) -> Gate | None:
     """Return the short cut beside the table; None where it cannot be had, which is said once."""
-    streams = {
-        (version, element.local[1])
+    streams = [
+        Flow(element.source, element.local, element.target, ("", element.via_port))
         for version in (4, 6)
         for reply in netfilter.ask(Request(GETSETELEM, DUMP, map_name(f"flows{version}")))
         for element in read_flows(reply.body)
-    }
+    ]
     try:
         return Gate(netfilter, dscp, streams)
     except OSError as error:

@@ -20,6 +20,25 @@ NOTHING: Final = (0, 0)
 """No packets, no octets."""
 
 
+class Tally:
+    """What the program counts in one slot: valid until the stream is taken back."""
+
+    __slots__ = ("_at", "_counts")
+
+    def __init__(self, counts: memoryview, at: int) -> None:
+        self._counts, self._at = counts, at
+
+    @property
+    def packets(self) -> int:
+        """Packets so far."""
+        return int(self._counts[self._at])
+
+    @property
+    def octets(self) -> int:
+        """Octets of UDP payload so far."""
+        return int(self._counts[self._at + 1])
+
+
 class Slots:
     """The slots of one IP version."""
 
@@ -37,11 +56,20 @@ class Slots:
         self._counts.release()
         self._memory.close()
 
-    def put(self, flow: Flow, mark: int) -> None:
-        """Let a stream take the short cut, its counters going on where it does so already."""
-        at, layout = self._at(flow), self._layout
-        if at is None or self._holds(at, flow, mark):
-            return
+    def put(self, flow: Flow, mark: int) -> Tally | None:
+        """Let a stream take the short cut, its counters going on where it does so already.
+
+        Returns them, None where it has to go by the rules.
+        """
+        at = self._at(flow)
+        if at is None or self._is_anothers(at, flow):
+            return None
+        if not self._holds(at, flow, mark):
+            self._write(at, flow, mark)
+        return Tally(self._counts, at + self._layout.packets >> 3)
+
+    def _write(self, at: int, flow: Flow, mark: int) -> None:
+        layout = self._layout
         self._words[at + layout.ends >> 2] = 0
         generation = at + layout.generation >> 2
         self._words[generation] = (self._words[generation] + 1) & 0xFFFFFFFF
@@ -65,16 +93,21 @@ class Slots:
         at = self._at(flow)
         return NOTHING if at is None or not self._is_for(at, flow) else self._counted(at)
 
-    def keep(self, ports: set[int]) -> int:
-        """Empty all slots but those of these ports of ours; returns how many there were."""
-        step, gone = self._layout.size >> 2, 0
-        kept = {port >> 1 for port in ports}
-        ends = self._layout.ends >> 2
-        for number in range(ENTRIES):
-            if self._words[number * step + ends] and number not in kept:
-                self._words[number * step + ends] = 0
+    def keep(self, flows: Iterable[Flow]) -> int:
+        """Empty all slots but those of these streams; returns how many there were."""
+        kept = {self._at(flow) for flow in flows if self.holds(flow)}
+        gone = 0
+        for at in range(0, self._layout.size * ENTRIES, self._layout.size):
+            ends = at + self._layout.ends >> 2
+            if self._words[ends] and at not in kept:
+                self._words[ends] = 0
                 gone += 1
         return gone
+
+    def holds(self, flow: Flow) -> bool:
+        """Tell whether packets of this source to this port of ours take the short cut."""
+        at = self._at(flow)
+        return at is not None and self._is_for(at, flow)
 
     def _at(self, flow: Flow) -> int | None:
         number = slot.number(flow.local[1])
@@ -83,6 +116,10 @@ class Slots:
     def _counted(self, at: int) -> tuple[int, int]:
         counts, layout = self._counts, self._layout
         return counts[at + layout.packets >> 3], counts[at + layout.octets >> 3]
+
+    def _is_anothers(self, at: int, flow: Flow) -> bool:
+        """Tell whether a port of the same number at another address of ours has the slot."""
+        return bool(self._words[at + self._layout.ends >> 2]) and not self._is_for(at, flow)
 
     def _is_for(self, at: int, flow: Flow) -> bool:
         """Tell whether the slot is for packets of this source to this port of ours."""
@@ -109,11 +146,10 @@ class Shortcut:
             slots.close()
         self._slots.clear()
 
-    def put(self, flow: Flow, mark: int) -> None:
-        """Let a stream of RTP that the rules carry take the short cut."""
+    def put(self, flow: Flow, mark: int) -> Tally | None:
+        """Let a stream of RTP that the rules carry take the short cut; returns what it counts."""
         slots = self._slots.get(flow.version)
-        if slots is not None:
-            slots.put(flow, mark)
+        return None if slots is None else slots.put(flow, mark)
 
     def take(self, flow: Flow) -> tuple[int, int]:
         """Let a stream go by the rules from now on; returns its packets and octets so far."""
@@ -125,12 +161,12 @@ class Shortcut:
         slots = self._slots.get(flow.version)
         return NOTHING if slots is None else slots.counters(flow)
 
-    def keep(self, flows: Iterable[tuple[int, int]]) -> int:
-        """Empty all slots but those of these IP versions and ports of ours."""
-        ports: dict[int, set[int]] = {}
-        for version, port in flows:
-            ports.setdefault(version, set()).add(port)
-        return sum(slots.keep(ports.get(version, set())) for version, slots in self._slots.items())
+    def keep(self, flows: Iterable[Flow]) -> int:
+        """Empty all slots but those of these streams; returns how many there were."""
+        by_version: dict[int, list[Flow]] = {}
+        for flow in flows:
+            by_version.setdefault(flow.version, []).append(flow)
+        return sum(slots.keep(by_version.get(key, [])) for key, slots in self._slots.items())
 
 
 def written(arrays: Mapping[int, int]) -> str:

@@ -209,7 +209,8 @@ class _Version:
         yield load(BYTE, R2, R7, self.udp + 9)
         yield change(AND, R2, 0xE0)
         yield jump_if(R2, EQUAL, 0xC0, "not ours")
-        yield load(BYTE, R2, R7, self.udp + 11)
+        yield load(HALF, R2, R7, self.udp + 10)
+        yield swap_half(R2)
         yield change(AND, R2, KERNEL_PERIOD - 4)
         yield jump_if(R2, EQUAL, 0, "not ours")
         for fact in (_KIND, _TAGGED, _SEGMENT):

@@ -136,7 +136,7 @@ def test_streams_of_others_are_neither_read_nor_taken(slots: Shortcut) -> None:
     slots.put(FOUR, 4)
     stranger = FOUR._replace(source=("10.0.0.7", 4000))
     assert slots.take(stranger) == NOTHING
-    assert slots.keep([(4, 20000)]) == 0
+    assert slots.keep([FOUR]) == 0
     odd = FOUR._replace(local=("10.0.0.9", 20001))
     slots.put(odd, 4)
     assert slots.take(odd) == NOTHING
@@ -145,9 +145,27 @@ def test_streams_of_others_are_neither_read_nor_taken(slots: Shortcut) -> None:
 def test_what_is_nobodys_is_emptied(slots: Shortcut) -> None:
     slots.put(FOUR, 4)
     slots.put(SIX, 8)
-    assert slots.keep([(6, 20000)]) == 1
-    assert slots.keep([(6, 20000)]) == 0
+    assert slots.keep([SIX]) == 1
+    assert slots.keep([SIX]) == 0
     assert slots.keep([]) == 1
+
+
+def test_a_stream_at_another_address_of_ours_leaves_the_slot_to_the_first(slots: Shortcut) -> None:
+    second = FOUR._replace(local=("10.0.0.8", 20000))
+    tally = slots.put(FOUR, 4)
+    assert tally is not None
+    assert slots.put(second, 8) is None
+    assert slots.take(second) == NOTHING
+    assert slots.keep([second]) == 1
+    assert slots.put(second, 8) is not None
+
+
+def test_a_tally_shows_what_is_counted(slots: Shortcut, arrays: dict[int, int]) -> None:
+    for flow in (FOUR, SIX):
+        tally = slots.put(flow, 4)
+        assert tally is not None
+        count(arrays, flow, 5, 860)
+        assert (tally.packets, tally.octets) == (5, 860)
 
 
 def test_slots_outlast_who_wrote_them(arrays: dict[int, int]) -> None:
