@@ -11,24 +11,14 @@ from typing import Final
 
 from appliance.media.buffer import VIEW
 from appliance.media.lane import Lane
-from appliance.media.ring import (
-    BUFFERED,
-    BUFFERS,
-    FROM_ONE,
-    MORE,
-    NOBODY,
-    SENDING,
-    STRIDE,
-    Completion,
-    Ring,
-)
+from appliance.media.ring import BUFFERED, MORE, NOBODY, SENDING, STRIDE, Completion, Ring
 
 USUAL: Final = BUFFERED | MORE
 """Flags of a packet after which others may come."""
-BEGUN_AT_ONCE: Final = BUFFERS // FROM_ONE
-"""Sockets read again in one turn; each may have more packets than one."""
+BEGUN_AT_ONCE: Final = 32
+"""Sockets read again in one turn; each may have 32 packets at once, and so all buffers."""
 _CANCELLING: Final = 16
-"""Times we look whether an entry has ended; each look takes what 256 sockets have."""
+"""Times we look whether an entry has ended; each look takes 256 packets."""
 
 
 class Batch:

@@ -33,9 +33,8 @@ ROOM: Final = 65536
 STRIDE: Final = ROOM + 320
 """Octets from one buffer to the next; in steps of 64 KiB all would share a few lines of cache."""
 AT_ONCE: Final = 256
-"""Sockets that are read in one call; unless told the kernel stops at 20 (Linux 6.13)."""
-FROM_ONE: Final = 32
-"""Packets of one socket at most that are read in one call."""
+"""Completions that are enough for once. A call reads 20 sockets (Linux 6.13, before it all), which
+may have 32 packets each."""
 
 SENDING: Final = 0x4040 << 32
 """MSG_NOSIGNAL and MSG_DONTWAIT, where an entry has them beside the octets to send."""
@@ -45,9 +44,12 @@ _ENTRIES: Final = 2 * BUFFERS
 _COMPLETIONS: Final = 8 * BUFFERS
 _SETUP, _ENTER, _REGISTER = 425, 426, 427
 """System calls, the same on every machine."""
-_CQSIZE, _SUBMIT_ALL, _SINGLE_ISSUER, _DEFER_TASKRUN = 1 << 3, 1 << 7, 1 << 12, 1 << 13
+_CQSIZE, _SUBMIT_ALL, _TASKRUN_FLAG = 1 << 3, 1 << 7, 1 << 9
+_SINGLE_ISSUER, _DEFER_TASKRUN = 1 << 12, 1 << 13
+_TASKRUN: Final = 1 << 2
+"""In the flags of the ring of entries: there is more to do."""
 _REGISTER_EVENTFD, _REGISTER_BUFFERS = 4, 22
-_GETEVENTS, _EXT_ARG = 1, 8
+_GETEVENTS: Final = 1
 _OFFSET_ENTRIES: Final = 0x10000000
 _OP_CANCEL, _OP_SEND, _OP_RECEIVE = 14, 26, 27
 _BUFFER_SELECT, _SKIP_SUCCESS = 1 << 5, 1 << 6
@@ -58,13 +60,12 @@ of the message, token."""
 _COMPLETION: Final = struct.Struct("=QiI")
 _BUFFER: Final = struct.Struct("=QIHH")
 _MASK: Final = 0xFFFFFFFF
-_WAIT_SIZE: Final = ctypes.c_size_t(24)
-"""Of struct io_uring_getevents_arg. Of all arguments it alone is on the stack, where it is 64 bits
-wide."""
+_NONE: Final = ctypes.c_size_t(0)
+"""The last argument is the only one on the stack, where it is 64 bits wide."""
 _PATIENCE: Final = 64
 """Times the kernel may put us off."""
-_PASSING: Final = frozenset({errno.ETIME, errno.EINTR, errno.EAGAIN, errno.EBUSY})
-"""What `io_uring_enter` says when there is nothing, or nothing just now."""
+_PASSING: Final = frozenset({errno.EINTR, errno.EAGAIN, errno.EBUSY})
+"""What `io_uring_enter` says when it cannot just now."""
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.restype = ctypes.c_long
@@ -81,11 +82,10 @@ class Ring:
     def __init__(self) -> None:
         """Make it; raises OSError where the kernel has none that fits, or does not let us."""
         self._head = self._control = 0
-        self._at_once = AT_ONCE
         self._parts: list[mmap.mmap] = []
         self._views: list[memoryview] = []
         given = bytearray(120)
-        flags = _CQSIZE | _SUBMIT_ALL | _SINGLE_ISSUER | _DEFER_TASKRUN
+        flags = _CQSIZE | _SUBMIT_ALL | _TASKRUN_FLAG | _SINGLE_ISSUER | _DEFER_TASKRUN
         struct.pack_into("=3I", given, 0, 0, _COMPLETIONS, flags)
         shared = (ctypes.c_char * len(given)).from_buffer(given)
         self._descriptor = _call(_SETUP, _ENTRIES, shared)
@@ -137,11 +137,24 @@ class Ring:
         struct.pack_into("=H", self._lending, 14, self._lent & 0xFFFF)
 
     def gather(self) -> list[Completion]:
-        """Do what is queued and what has come, and return its completions."""
+        """Do what is queued and what has come, and return its completions.
+
+        Never by waiting for a number of them, though that takes one call: a wait of no time is one
+        too, and whoever else gets the core then may keep it for 10 ms.
+        """
         self._control = 0
-        self._enter(self._at_once)
-        head, tail = self._head, self._words[self._tail_at]
         found: list[Completion] = []
+        while True:
+            self._enter(_GETEVENTS)
+            self._read(found)
+            # There may be more to do although nothing was found: 20 sockets whose packet had been
+            # read already. Nobody would wake us again for what is left.
+            if len(found) >= AT_ONCE or not self._words[self._flags_at] & _TASKRUN:
+                return found
+
+    def _read(self, found: list[Completion]) -> None:
+        """Take all completions out of their ring."""
+        head, tail = self._head, self._words[self._tail_at]
         while head != tail:
             at = head & _COMPLETIONS - 1
             count = min((tail - head) & _MASK, _COMPLETIONS - at)
@@ -149,10 +162,6 @@ class Ring:
             found += _COMPLETION.iter_unpack(self._rings[begin : begin + _COMPLETION.size * count])
             head = (head + count) & _MASK
         self._head = self._words[self._head_at] = head
-        # Where sockets have many packets each, some sockets fill all buffers: the others would
-        # end, and to begin anew costs as much as to relay a packet.
-        self._at_once = BUFFERS // FROM_ONE if len(found) > BUFFERS // 2 else AT_ONCE
-        return found
 
     def close(self) -> None:
         """End everything that is still under way."""
@@ -166,12 +175,12 @@ class Ring:
 
     def _map(self, given: bytearray) -> None:
         """Find both rings, the entries and the buffers in memory."""
-        _head, tail, _mask, _entries, _flags, _dropped, order = struct.unpack_from("=7I", given, 40)
+        _head, tail, _mask, _entries, state, _dropped, order = struct.unpack_from("=7I", given, 40)
         read = struct.unpack_from("=6I", given, 80)
         size = max(order + 4 * _ENTRIES, read[5] + _COMPLETION.size * _COMPLETIONS)
         self._rings = self._shared(size, 0)
         self._words = self._rings[: size // 4 * 4].cast("I")
-        self._queue_at, self._order_at = tail // 4, order // 4
+        self._queue_at, self._order_at, self._flags_at = tail // 4, order // 4, state // 4
         self._head_at, self._tail_at, self._completions_at = read[0] // 4, read[1] // 4, read[5]
         self._head = self._words[self._head_at]
         self._queued_to = self._sent_to = self._words[self._queue_at]
@@ -182,9 +191,6 @@ class Ring:
         pages.madvise(mmap.MADV_NOHUGEPAGE)
         self.memory = memoryview(pages)
         """All buffers; the one of number n begins at n * STRIDE."""
-        self._now = (ctypes.c_longlong * 2)(0, 0)
-        self._wait = (ctypes.c_ulonglong * 3)(0, 0, ctypes.addressof(self._now))
-        """To wait for no time: without a number to wait for, the kernel does less at once."""
         self._views += [self.entries, self._words]
 
     def _shared(self, size: int, offset: int) -> memoryview:
@@ -230,12 +236,11 @@ class Ring:
         self._queued_to = (self._queued_to + len(numbers)) & _MASK
         self._words[self._queue_at] = self._queued_to
 
-    def _enter(self, wanted: int) -> None:
-        """Hand over what is queued and do what has come; raises OSError if that cannot be."""
+    def _enter(self, flags: int) -> None:
+        """Hand over what is queued, and do what has come if asked; raises OSError if it cannot."""
         for _ in range(_PATIENCE):
             queued = (self._queued_to - self._sent_to) & _MASK
-            flags = _GETEVENTS | _EXT_ARG if wanted else 0
-            done = _syscall(_ENTER, self._descriptor, queued, wanted, flags, self._wait, _WAIT_SIZE)
+            done = _syscall(_ENTER, self._descriptor, queued, 0, flags, None, _NONE)
             if done < 0 and ctypes.get_errno() not in _PASSING:
                 raise _error()
             self._sent_to = (self._sent_to + max(done, 0)) & _MASK
