@@ -139,8 +139,8 @@ class Ring:
     def gather(self) -> list[Completion]:
         """Do what is queued and what has come, and return its completions.
 
-        Never by waiting for a number of them, though that takes one call: a wait of no time is one
-        too, and whoever else gets the core then may keep it for 10 ms.
+        Never by waiting for a number of them, though that takes one call: a wait of no time gives
+        the core away all the same, which cost half of the packets 0.2 ms on a busy machine.
         """
         self._control = 0
         found: list[Completion] = []

@@ -222,7 +222,10 @@ static void read_streams(const char *name)
             space = space ? 2 * space : 1024;
             streams = realloc(streams, (size_t)space * sizeof *streams);
         }
+        /* Each begins with a number of its own, as RFC 3550 has it: a relay that samples by number
+         * would otherwise look at all streams at once, and then at none. */
         streams[count] = (struct stream){.side = side, .source = inet_addr(source),
+                                         .sequence = (uint16_t)(count * 40503u),
                                          .target = inet_addr(target),
                                          .source_port = (uint16_t)source_port,
                                          .target_port = (uint16_t)target_port};
