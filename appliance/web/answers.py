@@ -15,10 +15,13 @@ PATIENCE = 0.1
 """Seconds a page waits for what takes long at a large site; then it says that it is at work."""
 
 
-async def soon(work: Awaitable[Result]) -> Result | None:
-    """Return what comes of something at once, or None: the page comes without it and asks again."""
+async def soon(work: Awaitable[Result], patience: float | None = None) -> Result | None:
+    """Return what comes of something at once, or None: the page comes without it and asks again.
+
+    `patience` in seconds; None: as long as a page may wait.
+    """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE if patience is None else patience):
             return await work
     except TimeoutError:
         return None

@@ -50,7 +50,9 @@ class ConfigurationPages:
             bundle = await desk.stored.bundle()
             found = await soon(changes(desk.bundles, desk.stored, since))
             if desk.bundles.state.held is not None:
-                would = await soon(held_changes(desk.bundles, desk.stored))
+                # A page waits once: where it has waited for the one, the other may come later.
+                patience = 0.0 if found is None else None
+                would = await soon(held_changes(desk.bundles, desk.stored), patience)
         except LocalError:
             pass  # There is none yet, or it has gone meanwhile: the page says what to do.
         view = await desk.live.view()
