@@ -44,7 +44,7 @@ def test_three_machines_make_a_site_that_outlives_its_cloud(
     root: Path, network: Network, tmp_path: Path
 ) -> None:
     for role in ("phones", "appliance", "cloud"):
-        done = inside(root, "sh", "/tmp/trial.sh", role, CLOUD, APPLIANCE)
+        done = inside(root, "sh", "/tmp/trial.sh", role, CLOUD, APPLIANCE, seconds=1200)
         assert done.returncode == 0 and f"{role} is ready" in done.stdout, done.stderr
     unit = (root / "etc/systemd/system/holdfast-cloud.service").read_text()
     command = next(line[10:] for line in unit.splitlines() if line.startswith("ExecStart="))

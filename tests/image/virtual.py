@@ -82,7 +82,7 @@ class Appliance:
         self._folder = folder
         self._router: Host = network.router
         self._drive = drive
-        self._words = KVM if kvm else EMULATED
+        self.processor = KVM if kvm else EMULATED
         self._machine: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self.seed: Path | None = None
@@ -99,7 +99,7 @@ class Appliance:
         """Switch it on."""
         line = self._folder / "serial"
         line.unlink(missing_ok=True)
-        words = ["qemu-system-x86_64", *self._words, "-m", str(MEMORY), "-smp", "2"]
+        words = ["qemu-system-x86_64", *self.processor, "-m", str(MEMORY), "-smp", "2"]
         words += ["-display", "none", "-monitor", "none", "-no-user-config"]
         words += ["-drive", f"{self._drive},if=virtio,cache=writeback"]
         if self.seed is not None:
