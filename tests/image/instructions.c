@@ -1,7 +1,8 @@
 /* A plugin of qemu's that counts what the guest's processor executes, and where it had come to.
 
-   The file that is named by out=FILE holds three numbers of eight octets: instructions executed so
-   far, and how many they were when the first of the kernel's and of user space's began. */
+   The file that is named by out=FILE holds four numbers of eight octets: instructions executed so
+   far, how many they were when the first of the kernel's and of user space's began, and how many
+   were the kernel's. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,6 +31,9 @@ static void count(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     if (user && numbers[1] && !numbers[2])
         numbers[2] = numbers[0];
     qemu_plugin_register_vcpu_tb_exec_inline(block, 0, (void *)numbers, qemu_plugin_tb_n_insns(block));
+    if (address >> 63)
+        qemu_plugin_register_vcpu_tb_exec_inline(
+            block, 0, (void *)(numbers + 3), qemu_plugin_tb_n_insns(block));
 }
 
 __attribute__((visibility("default"))) int qemu_plugin_install(
@@ -40,9 +44,9 @@ __attribute__((visibility("default"))) int qemu_plugin_install(
     if (words != 1 || strncmp(word[0], "out=", 4))
         return -1;
     file = open(word[0] + 4, O_RDWR | O_CREAT, 0600);
-    if (file < 0 || ftruncate(file, 3 * sizeof *numbers))
+    if (file < 0 || ftruncate(file, 4 * sizeof *numbers))
         return -1;
-    numbers = mmap(0, 3 * sizeof *numbers, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    numbers = mmap(0, 4 * sizeof *numbers, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
     if (numbers == MAP_FAILED)
         return -1;
