@@ -121,8 +121,8 @@ def test_the_page_begins_shows_stops_and_removes(program: Program) -> None:
         good = {"seconds": "60", "megabytes": "10", "audio": "on", "ports": "20000-20100"}
         status, place, _ = await form(root, house, page, **good)
         assert (status, place) == (303, page)
-        assert program.asked[0]["audio"] == [[20000, 20100]]
         await some(house)
+        assert program.asked[0]["audio"] == [[20000, 20100]]
         _, text = await root.ask("GET", page)
         assert "running" in text
         assert 'hx-trigger="every 1s"' in text
