@@ -115,7 +115,7 @@ def test_the_first_start_may_be_cut_at_any_moment(plant: Plant) -> None:
 
 def test_power_cuts_lose_nothing_that_a_phone_was_told(plant: Plant) -> None:
     kept: list[Told] = []
-    report = BUILT / "power-cuts.txt"
+    report = BUILT / "power-cuts-emulated.txt"
     for number in range(CUTS):
         with traffic(plant.callers()) as told:
             for _ in range(LOOKS):
