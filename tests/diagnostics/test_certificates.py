@@ -172,7 +172,7 @@ def test_sbcs_on_tls_and_other_sites_are_judged_by_what_they_showed() -> None:
 @pytest.mark.parametrize(
     ("sbc", "certificates", "verdict", "words"),
     [
-        ({}, {"sbc.example": shown(20)}, "warn", "lasts for 20 d"),
+        ({}, {"sbc.example": shown(20.5)}, "warn", "lasts for 20 d"),
         ({}, {"sbc.example": shown(-3)}, "fail", "expired"),
         ({}, {}, "warn", "has not been seen yet"),
         ({"state": "down", "reason": "no answer"}, {}, "warn", "seen yet: no answer"),
