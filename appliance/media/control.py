@@ -38,13 +38,15 @@ class Connection:
         loop.add(stream.fileno(), self._serve)
 
     def send(self, message: Message) -> None:
-        """Send now or queue; a peer that does not read is cut off."""
+        """Send after the jobs there are, which may have more to say; cut off who does not read.
+
+        Each time a peer is woken costs it more than what it is told.
+        """
         if not self.open:
             return
-        was_idle = not self._unsent
+        if not self._unsent:
+            self._loop.later(self._flush)
         self._unsent += encode(message)
-        if was_idle:
-            self._flush()
         if len(self._unsent) > 2 * FRAME_LIMIT:
             log("a peer on the control socket does not read; closing it")
             self.close()
@@ -79,6 +81,8 @@ class Connection:
             self._received(self, message)
 
     def _flush(self) -> None:
+        if not self.open:
+            return
         try:
             while self._unsent:
                 del self._unsent[: self._stream.send(self._unsent)]

@@ -50,7 +50,7 @@ from tests.clock import Clock
 from tests.phones import DOMAIN, HOLDFAST, SILENT, WALL, sdp, user
 from tests.wire import Wire
 
-COMMIT = 0.012
+COMMIT = 0.052
 """Seconds from a row's being asked for to its being on disk, at most (store.PACE and a commit)."""
 CORE: Address = (HOLDFAST, 5060)
 LATE_OFFERS = 0.15
