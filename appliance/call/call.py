@@ -244,8 +244,7 @@ class Call:
 
     def replace(self, side: int, comes: Leg, text: str) -> None:
         """Let a leg take part in place of the one on this side, which has yet to be ended."""
-        legs = [comes, self.legs[CALLEE]] if side == CALLER else [self.legs[CALLER], comes]
-        caller, callee = legs
+        caller, callee = [comes if at == side else leg for at, leg in enumerate(self.legs)]
         if caller is None or callee is None:
             raise AssertionError("only a party of two that talk can be replaced")
         self._handover = None
