@@ -1,12 +1,15 @@
 """An avalanche of phones while people look: does the dashboard slow signalling down?
 
 python -m benchmarks.dashboard [--transport tls|udp] [--phones N] [--viewers N] [--rounds N]
+                               [--waves N]
 python -m benchmarks.dashboard --compare     # a real browser's questions beside a viewer's
 
 Everything that serves is on one core with the weights and niceness of the systemd units, so that
 pages and signalling have to share it. All clients are on the other core; there the phones are under
 a real-time policy, so that no viewer delays a phone's own clock. Rounds with and without viewers
-take turns, each on a fresh server.
+take turns, each on a fresh server. In each the phones come several times, since over UDP all of
+them are in before everybody who looks on has asked once. Who looks on asks each second, also when
+nothing has changed, which is more than a page does.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from benchmarks.weights import weighed
 
 VIEWERS, ROUNDS, WINDOW = 20, 5, 200
 TRANSPORTS = ("tls", "udp")
+WAVES = {"tls": 2, "udp": 10}
+"""How often the phones come in each round."""
 
 
 def arguments() -> argparse.Namespace:
@@ -41,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--phones", type=int, default=10_000)
     parser.add_argument("--viewers", type=int, default=VIEWERS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--waves", type=int, help="avalanches in each round")
     parser.add_argument("--window", type=int, default=WINDOW, help="phones under way; 0: all")
     parser.add_argument("--compare", action="store_true", help="with a browser; needs chromium")
     parser.add_argument("--folder", type=Path, default=Path("var/bench"))
@@ -78,29 +84,51 @@ def avalanche(folder: Path, server: Server, transport: str, phones: int, window:
     )
 
 
-def measure(folder: Path, transport: str, phones: int, viewers: int, window: int) -> dict[str, Any]:
-    """Let the phones come while so many look on; return the figures of both."""
+def measure(
+    folder: Path, transport: str, phones: int, viewers: int, window: int, waves: int
+) -> dict[str, Any]:
+    """Let the phones come so often while so many look on; return the figures of both."""
     with (
         served(folder, phones) as (server, cookie),
         weighed(server) as how,
-        looking(viewers, cookie) as there,
+        looking(viewers, cookie, restless=True) as there,
     ):
         time.sleep(2)
         before = there.asked.copy() if there else Counter[str]()
-        figures = avalanche(folder, server, transport, phones, window)
+        rows = [avalanche(folder, server, transport, phones, window) for _ in range(waves)]
         more = there.asked - before if there else before
-    return {**figures, "asked": dict(more), "how": how}
+    return {**together(rows), "asked": dict(more), "how": how}
+
+
+def together(rows: list[Row]) -> Row:
+    """Make one row of several avalanches: medians of times, sums of counts."""
+    row = dict(rows[-1])
+    for name in ("p50", "p95", "p99", "rate"):
+        row[name] = statistics.median(one[name] for one in rows)
+    for name in ("seconds", "count", "left_out"):
+        row[name] = sum(one[name] for one in rows)
+    row["cpu_us_by_process"] = {
+        name: statistics.fmean(one["cpu_us_by_process"][name] for one in rows)
+        for name in row["cpu_us_by_process"]
+    }
+    return row
 
 
 def compare(
-    folder: Path, transport: str, phones: int, viewers: int, rounds: int, window: int
+    folder: Path,
+    transport: str,
+    phones: int,
+    viewers: int,
+    rounds: int,
+    window: int,
+    waves: int,
 ) -> list[Row]:
     """Measure rounds in turn and print both medians."""
     print(f"others use {busy_share():.0%} of the machine")
     found: dict[int, list[Row]] = {0: [], viewers: []}
     for _ in range(rounds):
         for number, rows in found.items():
-            rows.append(measure(folder, transport, phones, number, window))
+            rows.append(measure(folder, transport, phones, number, window, waves))
             print(line(number, rows[-1]), flush=True)
     for name, of in (("median", statistics.median), ("least", min)):
         alone, watched = (of(row["p95"] for row in rows) for rows in found.values())
@@ -113,7 +141,7 @@ def compare(
 
 def run(folder: Path, phones: int) -> list[Row]:
     """Compare over every transport."""
-    rows = (compare(folder, one, phones, VIEWERS, ROUNDS, WINDOW) for one in TRANSPORTS)
+    rows = (compare(folder, one, phones, VIEWERS, ROUNDS, WINDOW, WAVES[one]) for one in TRANSPORTS)
     return [row for some in rows for row in some]
 
 
@@ -158,7 +186,8 @@ def main() -> None:
     if asked.compare:
         beside_a_browser(folder, asked.transport, asked.phones, asked.window)
     else:
-        more = asked.viewers, asked.rounds, asked.window
+        waves = asked.waves or WAVES[asked.transport]
+        more = asked.viewers, asked.rounds, asked.window, waves
         compare(folder, asked.transport, asked.phones, *more)
 
 

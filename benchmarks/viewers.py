@@ -9,6 +9,7 @@ one timer for all of a page's events and asks once more when others came meanwhi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import ssl
@@ -27,17 +28,23 @@ from benchmarks.visitor import Visitor
 URL = "https://127.0.0.1:8443"
 DELAY = 0.25
 """Seconds from the last event to the question for the live part, as the page has it."""
+SECOND = 1.0
+"""Seconds between two questions where something changes all the time: events come as often."""
 EVENTS = "/api/v1/events"
 LIVE_PART = "live part"
 
 
 class Viewers:
-    """Some of them, in a thread on the clients' core."""
+    """Some of them, in a thread on the clients' core.
 
-    def __init__(self, number: int, cookie: str) -> None:
+    With `restless` everybody asks at least once a second, as if no second went by without an event.
+    """
+
+    def __init__(self, number: int, cookie: str, restless: bool = False) -> None:
         self.asked: Counter[str] = Counter()
         """How often each path was asked for; the live part by its own name."""
         self._number = number
+        self._patience = SECOND if restless else None
         self._headers = {"Cookie": cookie}
         self._there = 0
         self._ready, self._over = threading.Event(), asyncio.Event()
@@ -92,7 +99,8 @@ class Viewers:
     async def _renew(self, session: aiohttp.ClientSession, come: asyncio.Event) -> None:
         first = True
         while True:
-            await come.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(come.wait(), self._patience)
             while come.is_set():
                 come.clear()
                 await asyncio.sleep(DELAY)
@@ -123,12 +131,12 @@ def admin_cookie(data: Path) -> str:
 
 
 @contextmanager
-def looking(number: int, cookie: str) -> Iterator[Viewers | None]:
+def looking(number: int, cookie: str, restless: bool = False) -> Iterator[Viewers | None]:
     """Have people look on for as long as the context lasts."""
     if not number:
         yield None
         return
-    viewers = Viewers(number, cookie)
+    viewers = Viewers(number, cookie, restless)
     viewers.open()
     try:
         yield viewers
