@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from appliance.call.afterwards import Afterwards
 from appliance.call.asked import Asked
 from appliance.call.context import ALLOW, CallContext, contact_uri
 from appliance.call.diversion import moved_to, told_of
@@ -160,9 +161,17 @@ class Branch(Leg):
     def close(self) -> None:
         """Forget everything, the call and the transaction of the INVITE too."""
         self.attempt = OVER
-        self._tx = None
+        tx, self._tx = self._tx, None
+        if tx is not None and tx.state == "accepted":
+            tx.settle(self._afterwards(tx.request.cseq.number))
         self._end_early()
         super().close()
+
+    def _afterwards(self, number: int) -> Afterwards:
+        dialog, ack = self.dialog, self.acks.get(number)
+        tag, target = ("", "") if dialog is None else (dialog.remote_tag, dialog.remote_target)
+        octets = ack.encode() if ack is not None else b""
+        return Afterwards(self.context, self.extension, self.flow, tag, target, octets)
 
     def response(self, tx: ClientTransaction, response: Response, now: float) -> None:
         """Take a response of the phone."""

@@ -124,6 +124,9 @@ class Caller(Leg):
         """Forget everything, an unacknowledged provisional response too."""
         self.on_cancel = None
         self._stop_provisional()
+        if self.invite.status >= 200:
+            self._head = self.head  # rows of a call that goes on without us begin with it
+            self.invite.settle()
         super().close()
 
     def _answer_now(self, body: bytes, headers: Headers, now: float) -> None:

@@ -48,6 +48,15 @@ class ClientTransaction(Transaction):
         if flow.reliable:
             room.on_flow.setdefault(flow, {})[key] = self
 
+    def settle(self, user: TransactionUser) -> None:
+        """Let go of an INVITE that had its 2xx: `user` takes those that come again, if any do.
+
+        Nobody may ask for `request` any more: it is 4 KB, and 32 s are left.
+        """
+        self.user = user
+        self._data = b""
+        del self.request
+
     @property
     def data(self) -> bytes:
         """The request in the octets that were sent."""
@@ -116,6 +125,8 @@ class ClientTransaction(Transaction):
 
     def _pass_up(self, now: float, response: Response) -> None:
         self.user.response(self, response, now)
+        if self.state == "completed":  # It hears no more of this; whatever it holds may go.
+            self.user = _NOBODY
 
     def _alike(self, method: str) -> Request:
         """Build the ACK or CANCEL that belongs to this INVITE (RFC 3261, 17.1.1.3 and 9.1)."""

@@ -208,6 +208,10 @@ class Transactions:
             self._put_via(ack, flow)
         self._room.send(flow, ack.encode())
 
+    def send_ack_again(self, octets: bytes, flow: Flow) -> None:
+        """Send an ACK that `send_ack` has sent before."""
+        self._room.send(flow, octets)
+
     def _put_via(self, request: Request, flow: Flow) -> str:
         branch = MAGIC_COOKIE + self._identifiers.token()
         rport = "" if flow.reliable else ";rport"

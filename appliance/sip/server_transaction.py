@@ -31,7 +31,7 @@ class ServerTransaction(Transaction):
     """
 
     __slots__ = (
-        *("_last", "_merge_key", "cancels", "final", "method", "request", "since"),
+        *("_last", "_merge_key", "_settled", "cancels", "final", "method", "request", "since"),
         *("status", "user"),
     )
 
@@ -41,6 +41,7 @@ class ServerTransaction(Transaction):
         self.request = request
         self._last: bytes | None = None
         self._merge_key: MergeKey | None = None
+        self._settled = False
         self.since = now
         """When the request came."""
         self.status = 0
@@ -63,6 +64,18 @@ class ServerTransaction(Transaction):
     def last(self) -> bytes:
         """The response sent last, as it went; empty before the first."""
         return self._last or b""
+
+    def settle(self) -> None:
+        """Let go of what only an answer needs: nobody will ask for `request` any more.
+
+        Harmless twice. A refusal is still repeated; a 2xx is not, as there is no dialog now.
+        """
+        if self.status < 200 or self._settled:
+            return
+        self._settled = True
+        del self.request
+        if self.state == "accepted":
+            self._last = self.final = None
 
     def forget(self) -> None:
         """Be found no more: an earlier process has ended this transaction."""

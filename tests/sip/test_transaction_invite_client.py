@@ -218,3 +218,25 @@ def test_a_cancelled_invite_that_nobody_ends_fails_after_32_s():
     assert pair.alice.failures == []
     pair.clock.advance(2)
     assert pair.alice.failures == [408] and tx.state == "terminated"
+
+
+def test_an_invite_that_is_settled_tells_somebody_else_of_repeated_2xx_until_it_is_forgotten():
+    pair = ringing()
+    pair.bob.answer(pair.bob.asked[0], 200)
+    pair.clock.advance(0.5)
+    tx = pair.alice.sent[0]
+    tx.settle(pair.bob)
+    assert not hasattr(tx, "request") and tx.data == b""
+    pair.bob.answer(pair.bob.asked[0], 200)
+    pair.clock.advance(0.5)
+    assert (pair.alice.statuses, pair.bob.statuses) == ([100, 180, 200], [200])
+    pair.clock.advance(33)
+    assert pair.open == 0
+
+
+def test_who_was_told_of_a_failure_is_let_go():
+    pair = ringing()
+    pair.bob.answer(pair.bob.asked[0], 486)
+    pair.clock.advance(0.1)
+    assert pair.alice.statuses == [100, 180, 486]
+    assert pair.alice.sent[0].user is not pair.alice

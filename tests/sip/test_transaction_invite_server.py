@@ -161,3 +161,37 @@ def test_the_invite_is_kept_as_long_as_its_transaction():
     tx = server.begins(INVITE)
     server.answer(tx, 200)
     assert tx.request.first("Contact") == "<sip:alice@192.0.2.1>"
+
+
+def test_settled_after_a_2xx_it_absorbs_the_invite_and_is_found_by_its_cancel():
+    server = Server()
+    tx = server.begins(INVITE)
+    server.answer(tx, 200)
+    tx.settle()
+    tx.settle()
+    assert not hasattr(tx, "request") and (tx.last, tx.final) == (b"", None)
+    assert server.comes(INVITE) is None and server.sent == ["100", "200"]
+    cancel = server.begins(text("CANCEL", cseq="1 CANCEL"))
+    assert cancel.cancels is tx and server.answer(cancel, 200)
+    server.clock.advance(33)
+    assert not server.transactions
+
+
+def test_settled_after_a_failure_it_repeats_that_until_it_is_acknowledged():
+    server = Server()
+    tx = server.begins(INVITE)
+    server.answer(tx, 486)
+    tx.settle()
+    assert server.comes(INVITE) is None
+    assert server.sent == ["100", "486", "486"]
+    server.comes(ACK)
+    assert server.told == ["acknowledged", "absorbed"] and tx.state == "confirmed"
+
+
+def test_an_invite_that_waits_for_its_answer_is_not_settled():
+    server = Server()
+    tx = server.begins(INVITE)
+    server.answer(tx, 180)
+    tx.settle()
+    assert tx.request.method == "INVITE"
+    assert server.comes(INVITE) is None and server.sent == ["100", "180", "180"]
