@@ -8,6 +8,7 @@ from appliance.sip.traces import (
     LONGEST,
     MOST_CALL_OCTETS,
     MOST_MESSAGES,
+    SETTLING,
     UNCLAIMED,
     UNCLAIMED_MESSAGES,
     Traces,
@@ -83,20 +84,104 @@ def test_octets_of_one_call_and_of_one_message_are_bounded() -> None:
     assert {len(one.data) for one in trace.messages} == {LONGEST}
 
 
+def ended(traces: Traces, call: str, count: int = 1, size: int = 1000) -> None:
+    """Let a call of so many messages begin and end."""
+    traces.join(call, call)
+    for number in range(count):
+        traces.sent(message(call, f"SIP/2.0 {number} -", size), FLOW, float(number))
+    traces.end(call)
+
+
+def others(traces: Traces) -> None:
+    """Let as many calls end as it takes for those that have ended before to be packed."""
+    for number in range(SETTLING):
+        ended(traces, f"other{number}", size=0)
+
+
+def test_a_call_that_is_over_reads_as_it_did_when_it_is_packed() -> None:
+    traces = Traces()
+    flow = Flow("TLS", ("2001:db8::1", 5061), ("2001:db8::2", 40000), 7, "sbc.example.com")
+    traces.join("c", "x")
+    traces.came(message("x"), flow, 1.25)
+    traces.sent(b"SIP/2.0 200 OK\r\nCall-ID: x\r\n\r\n\x00\xff", FLOW, 1.5)
+    before = traces.find("c")
+    assert before is not None
+    messages = list(before.messages)
+    traces.end("c")
+    others(traces)
+    after = traces.find("c")
+    assert after is not None
+    assert not before.messages and after.messages == messages
+    assert [type(one.flow) for one in after.messages] == [Flow, Flow]
+    assert (after.octets, after.left_out) == (sum(len(one.data) for one in messages), 0)
+
+
+def test_what_comes_when_a_call_is_packed_is_in_its_place() -> None:
+    traces = Traces()
+    ended(traces, "c", 3)
+    others(traces)
+    for number in (9, 1):
+        traces.came(message("c", f"BYE sip:{number} SIP/2.0"), FLOW, float(number))
+        others(traces)
+    assert starts(traces, "c") == [
+        *(b"SIP/2.0 0 -", b"SIP/2.0 1 -", b"BYE sip:1 SIP/2.0"),
+        *(b"SIP/2.0 2 -", b"BYE sip:9 SIP/2.0"),
+    ]
+
+
+def test_a_call_has_no_more_messages_packed_than_any_other() -> None:
+    traces = Traces()
+    ended(traces, "c", MOST_MESSAGES - 1)
+    others(traces)
+    for number in range(10):
+        traces.came(message("c", f"BYE sip:{number} SIP/2.0"), FLOW, 1000.0 + number)
+    found = traces.find("c")
+    assert found is not None
+    assert (len(found.messages), found.left_out) == (MOST_MESSAGES, 9)
+    assert found.messages[-1].data.startswith(b"BYE sip:9 ")
+
+
+def test_of_calls_that_are_over_some_are_objects_and_the_rest_octets() -> None:
+    traces = Traces()
+    for number in range(500):
+        ended(traces, f"c{number}", 2)
+    loose = [trace for trace in traces._over.values() if trace.messages]
+    assert len(loose) == len(traces._settling) == SETTLING
+    assert traces.octets == sum(trace.octets for trace in loose)
+    assert all(len(starts(traces, f"c{number}")) == 2 for number in range(500))
+
+
 def test_the_call_that_ended_first_is_forgotten_first() -> None:
-    traces = Traces(most_octets=5000)
-    for name in ("up", "first", "second"):
+    traces = Traces(most_octets=3500)
+    for name in ("first", "second"):
         traces.join(name, name)
-        traces.sent(message(name, size=1000), FLOW, 1.0)
-    traces.end("first")
-    traces.end("second")
+    for name in ("second", "first", "third", "fourth"):
+        ended(traces, name)
+    traces.join("up", "up")
     for _ in range(3):
         traces.sent(message("up", size=1000), FLOW, 2.0)
-    assert traces.find("first") is None
-    assert traces.find("second") is None or traces.octets <= 5000
-    assert len(starts(traces, "up")) == 4
-    traces.sent(message("first", size=1000), FLOW, 3.0)
-    assert traces.find("first") is None
+    assert traces.find("second") is None
+    assert [len(starts(traces, name)) for name in ("first", "third", "fourth")] == [1, 1, 1]
+    assert len(starts(traces, "up")) == 3 and traces.octets <= 3500
+    traces.sent(message("second", size=1000), FLOW, 3.0)
+    assert traces.find("second") is None
+
+
+def test_a_call_that_is_larger_than_all_room_is_forgotten() -> None:
+    traces = Traces(most_octets=2500)
+    ended(traces, "c", 2, size=1200)
+    others(traces)
+    assert traces.find("c") is None and b"c" not in traces._by_id
+
+
+def test_calls_that_are_up_lose_nothing_while_some_that_are_over_can_be_packed() -> None:
+    traces = Traces(most_octets=3200)
+    traces.join("up", "up")
+    traces.sent(message("up", size=1000), FLOW, 1.0)
+    ended(traces, "c")
+    for _ in range(2):
+        traces.sent(message("up", size=1000), FLOW, 2.0)
+    assert (len(starts(traces, "up")), len(starts(traces, "c"))) == (3, 1)
 
 
 def test_where_all_calls_are_up_the_oldest_messages_go_and_the_last_are_kept() -> None:
@@ -143,5 +228,9 @@ def test_nothing_is_left_of_what_is_forgotten() -> None:
         traces.join(name, f"{name}-out")
         traces.sent(message(f"{name}-out", size=900), FLOW, float(number))
         traces.end(name)
-    assert traces.octets <= 10_000
-    assert len(traces._by_id) == 2 * len(traces)
+        if number % 3 == 0:
+            traces.sent(message(f"c{number // 2}", size=90), FLOW, float(number))
+    assert traces.octets == sum(trace.octets for trace in traces._settling) <= 10_000
+    assert len(traces._by_id) == 2 * len(traces) < 50
+    assert len(traces._placed) < 50
+    assert all(trace is traces._over[trace.call] for trace in traces._settling)
