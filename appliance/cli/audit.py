@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.cli.arguments import whole
 from appliance.cli.door import Door
 from appliance.cli.options import OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import moment, print_json, print_table
@@ -15,7 +16,7 @@ from appliance.cli.output import moment, print_json, print_table
 def add_parser(subparsers: Any) -> None:
     """Add `audit`."""
     parser = new_parser(subparsers, "audit", "show who changed what, the latest first")
-    parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--limit", type=whole(1, 1000), default=50, help="default: %(default)s")
     add_json_option(parser)
     parser.set_defaults(run=run)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from appliance.cli.arguments import new_file
 from appliance.cli.door import Door
 from appliance.cli.options import OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import print_json
@@ -17,21 +19,21 @@ def add_parser(subparsers: Any) -> None:
     """Add `backup`."""
     about = "write configuration, records, accounts, keys and certificates to one encrypted file"
     parser = new_parser(subparsers, "backup", about)
-    add_file_options(parser, "file to write; it must not be there yet")
+    add_file_options(parser, "file to write; it must not be there yet", new_file)
     parser.set_defaults(run=_backup)
 
 
-def add_file_options(parser: argparse.ArgumentParser, file: str) -> None:
+def add_file_options(
+    parser: argparse.ArgumentParser, file: str, kind: Callable[[str], Path] = Path
+) -> None:
     """Add the backup's file, and the way to give its passphrase without a keyboard."""
-    parser.add_argument("file", type=Path, help=file)
+    parser.add_argument("file", type=kind, help=file)
     add_json_option(parser)
     about = "file whose first line is the passphrase (default: it is asked for)"
     parser.add_argument("--passphrase-file", type=Path, metavar="FILE", help=about)
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    if arguments.file.exists():
-        raise LocalError(f"{arguments.file} is there already; name another file")
     passphrase = passphrase_of(arguments, twice=True)
     door = Door(settings_of(arguments))
     size = door.save("backup", {"passphrase": passphrase}, arguments.file)

@@ -166,6 +166,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     sample = make_sample(
         arguments.users, arguments.contacts, arguments.seed, arguments.site, arguments.domain
     )
+    decode(sample.bundle_json())  # raises before anything is written that no site would take
     site, phones = arguments.out / "site.json", arguments.out / "phones.csv"
     write_durably(site, sample.bundle_json(), 0o644)
     write_durably(phones, sample.phones_csv(), 0o600)

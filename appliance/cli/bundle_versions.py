@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bundle import decode
+from appliance.cli.arguments import whole
 from appliance.cli.door import Door
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import age, clean, moment, print_json, print_table
@@ -23,17 +24,18 @@ def add_commands(commands: Any) -> None:
     history.set_defaults(run=_history)
     about = "show what the bundle in force changed from the version before, or from another"
     changes = new_parser(commands, "changes", about)
-    changes.add_argument("version", type=int, nargs="?", help="one that `history` lists")
+    changes.add_argument("version", type=whole(1), nargs="?", help="one that `history` lists")
     changes.set_defaults(run=_changes)
     about = "put a version in force that was so before; only a newer one than all replaces it"
     back = new_parser(commands, "rollback", about)
-    back.add_argument("version", type=int)
+    back.add_argument("version", type=whole(1))
     held = new_parser(commands, "held", "show the bundle that is held; exit status 1 if none is")
     held.set_defaults(run=_held)
     release = new_parser(commands, "release", "apply the bundle that is held")
-    release.add_argument("version", type=int, help="its version, so that it is the one you saw")
+    about = "its version, so that it is the one you saw"
+    release.add_argument("version", type=whole(1), help=about)
     discard = new_parser(commands, "discard", "forget the bundle that is held")
-    discard.add_argument("version", type=int)
+    discard.add_argument("version", type=whole(1))
     for parser, path in (
         (back, "bundle/rollback"),
         (release, "bundle/held/release"),

@@ -15,6 +15,7 @@ from appliance.cli.options import (
     add_id_option,
     add_json_option,
     add_output_option,
+    check_output,
     id_of,
     new_parser,
     settings_of,
@@ -37,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a row for each call, or everything about one."""
+    check_output(arguments)
     if arguments.words[:1] in MESSAGES:
         return run_messages(arguments)
     chosen = id_of(arguments)

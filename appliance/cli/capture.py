@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.captured import LARGEST, LONGEST
+from appliance.cli.arguments import SHOWN, identifier, new_file, whole
 from appliance.cli.door import Door, Problem
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import clean, moment, print_json, print_table
@@ -39,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     delete = new_parser(commands, "delete", "remove a capture")
     delete.set_defaults(run=_delete)
     for parser in (save, stop, delete):
-        parser.add_argument("id", metavar="ID", help="as `list` tells it")
+        parser.add_argument("id", type=identifier, metavar="ID", help="as `list` tells it")
     for parser in commands.choices.values():
         add_json_option(parser)
 
@@ -48,16 +49,16 @@ def _add_begin(commands: Any) -> None:
     begin = new_parser(commands, "begin", "begin a capture, and follow it until it has ended")
     begin.add_argument("--card", default="", help="default: the one that leads out of the site")
     about = f"how long, up to {LONGEST} (default: %(default)s)"
-    begin.add_argument("--seconds", type=int, default=60, help=about)
+    begin.add_argument("--seconds", type=whole(1, LONGEST), default=60, help=about)
     about = f"size of the file at which it ends, up to {LARGEST} (default: %(default)s)"
-    begin.add_argument("--megabytes", type=int, default=10, help=about)
+    begin.add_argument("--megabytes", type=whole(1, LARGEST), default=10, help=about)
     about = "only packets from and to this address; may be given up to eight times"
     begin.add_argument("--host", action="append", default=[], metavar="ADDRESS", help=about)
     begin.add_argument("--call", default="", metavar="ID", help="only the phones of this call")
     about = "heads of audio packets and RTCP too; never what is said"
     begin.add_argument("--audio", action="store_true", help=about)
     about = "with --audio: only these UDP ports (default: all, or those of the call)"
-    begin.add_argument("--ports", metavar="FIRST-LAST", help=about)
+    begin.add_argument("--ports", type=_ports, metavar="FIRST-LAST", help=about)
     about = "return at once; `list` tells how it goes on"
     begin.add_argument("--no-wait", action="store_true", help=about)
     _add_output(begin, "write it there once it has ended")
@@ -65,12 +66,14 @@ def _add_begin(commands: Any) -> None:
 
 
 def _add_output(parser: argparse.ArgumentParser, about: str) -> None:
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=about)
+    parser.add_argument("-o", "--output", type=new_file, metavar="FILE", help=about)
 
 
 def _begin(arguments: argparse.Namespace) -> int:
     if arguments.no_wait and arguments.output is not None:
         raise LocalError("--no-wait: there is nothing to write yet; use `capture save` later")
+    if arguments.ports is not None and not arguments.audio:
+        raise LocalError("--ports: they are those of audio; give --audio too")
     door = Door(settings_of(arguments))
     order = {
         "card": arguments.card,
@@ -79,7 +82,7 @@ def _begin(arguments: argparse.Namespace) -> int:
         "hosts": arguments.host,
         "call": arguments.call,
         "audio": arguments.audio,
-        "ports": _ports(arguments.ports),
+        "ports": arguments.ports,
     }
     capture = door.tell("POST", "captures", order)
     if not arguments.no_wait:
@@ -93,14 +96,14 @@ def _begin(arguments: argparse.Namespace) -> int:
     return OK if capture["ending"] in ENDINGS else NO
 
 
-def _ports(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
+def _ports(text: str) -> list[int]:
     first, _, last = text.partition("-")
+    port = whole(1, 65535)
     try:
-        return [int(first), int(last or first)]
-    except ValueError:
-        raise LocalError(f"--ports: write them like 20000-20100, not {text[:40]!r}") from None
+        return [port(first), port(last or first)]
+    except argparse.ArgumentTypeError:
+        about = f"write them like 20000-20100, within 1 to 65535, not {text[:SHOWN]!r}"
+        raise argparse.ArgumentTypeError(about) from None
 
 
 def _follow(door: Door, capture: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:

@@ -7,6 +7,8 @@ would make people wait for, `core` would add to every restart and `media` would 
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from appliance import __version__
+from appliance.cli.arguments import check_words
 from appliance.cli.options import EXIT_STATUS, UNREACHABLE, USAGE, add_global_options
 from appliance.cli.output import clean, coloured
 from appliance.errors import HoldfastError, Unavailable
@@ -71,12 +74,18 @@ FAMILIES = {
     "demo": Family("appliance.cli.demo", "watch a site lose its cloud and keep its calls"),
 }
 """In the order of the help page."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing fails with where the place for it is full or broken."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Carry out one command line and return its exit status."""
-    arguments = make_parser(_chosen(words)).parse_args(words)
+    words = sys.argv[1:] if words is None else words
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that this terminal has no letters for
     try:
+        check_words(words)
+        arguments = make_parser(_chosen(words)).parse_args(words)
         status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
@@ -85,9 +94,15 @@ def main(words: Sequence[str] | None = None) -> int:
     except HoldfastError as error:
         return _complain(error, USAGE)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain at exit otherwise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _leave_unwritten()
         return 0
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _leave_unwritten()
+        text = f"what was to be written is not there whole: {error.strerror}"
+        return _complain(Unavailable(text), UNREACHABLE)
     except KeyboardInterrupt:
         return 130
 
@@ -118,6 +133,11 @@ def _chosen(words: Sequence[str] | None) -> str | None:
     parser.add_argument("family", nargs="?")
     family: str | None = parser.parse_known_args(words)[0].family
     return family
+
+
+def _leave_unwritten() -> None:
+    """Forget what is left of our output; Python would try again at its end and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: HoldfastError, status: int) -> int:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli.arguments import whole
 from appliance.cli.door import Door
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import print_json, print_table
@@ -20,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
     search = new_parser(commands, "search", about)
     search.add_argument("words", nargs="*", metavar="WORD", help="parts of a name, or a number")
     search.add_argument("--t9", metavar="DIGITS", help="keys on which the name is spelt, as in 262")
-    search.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
+    search.add_argument("--limit", type=whole(1, 200), default=50, help="default: %(default)s")
     add_json_option(search)
     search.set_defaults(run=_search)
 

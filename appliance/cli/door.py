@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import io
 import os
-import shutil
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ SAVE_TIMEOUT = 600.0
 """Seconds to wait for something large that is made first."""
 EVENT_LIMIT = 4 << 20
 """Bytes of one line; issues of a whole site are a few KiB."""
+PART = 256 << 10
+"""Bytes of a file that are in memory at a time."""
 ANSWER_LIMIT = 64 << 20
 """Bytes; 10,000 phones are about 4 MB."""
 
@@ -61,12 +63,7 @@ class Door:
         with self._answering(method, path, body, SAVE_TIMEOUT) as answer:
             if answer.status != 200:
                 _judge(answer.status, answer.read(ANSWER_LIMIT))
-            try:
-                with open(file, "xb", opener=_private) as written:
-                    shutil.copyfileobj(answer, written)
-                    return written.tell()
-            except OSError as error:
-                raise LocalError(f"{file}: {error.strerror}") from error
+            return _keep(answer, file)
 
     def follow(self, path: str) -> Iterator[tuple[str, str]]:
         """Yield name and JSON of each server-sent event; raises Unavailable when they end."""
@@ -87,7 +84,7 @@ class Door:
             data = answer.read(ANSWER_LIMIT)
         return _judge(answer.status, data)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _answering(
         self, method: str, path: str, body: bytes | None, timeout: float
     ) -> Iterator[http.client.HTTPResponse]:
@@ -159,8 +156,29 @@ def _first_certificate(file: Path) -> bytes | None:
         return None
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _keep(answer: http.client.HTTPResponse, file: Path) -> int:
+    """Write an answer to a new file and return its size; none is left of one that breaks off."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise LocalError(f"{file}: {error.strerror}") from error
+    with open(descriptor, "wb", buffering=0) as written, contextlib.ExitStack() as undo:
+        undo.callback(file.unlink, missing_ok=True)
+        while part := answer.read(PART):
+            _write(written, part, file)
+        if answer.length:
+            raise Unavailable(f"{answer.length} octets are missing; nothing is kept, ask again")
+        undo.pop_all()
+        return written.tell()
+
+
+def _write(written: io.FileIO, part: bytes, file: Path) -> None:
+    view = memoryview(part)
+    try:
+        while view:
+            view = view[written.write(view) :]
+    except OSError as error:
+        raise Unavailable(f"{file} cannot be written: {error.strerror}; nothing is kept") from error
 
 
 def _unnamed() -> ssl.SSLContext:

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from appliance.cli.arguments import whole
 from appliance.cli.door import Door
 from appliance.cli.options import OK, new_parser, settings_of
 from appliance.cli.output import clean, moment
@@ -17,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
     about = "follow what changes: mode, zones, phones, calls, issues; first as it is now"
     parser = new_parser(subparsers, "events", about)
     about = "end after so many lines (default: when interrupted)"
-    parser.add_argument("--count", type=int, metavar="N", help=about)
+    parser.add_argument("--count", type=whole(1), metavar="N", help=about)
     parser.add_argument("--json", action="store_true", help="print each as a line of JSON")
     parser.set_defaults(run=run)
 

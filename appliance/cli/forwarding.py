@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli.arguments import identifier
 from appliance.cli.door import Door
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import clean, print_json, print_table
@@ -21,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     lister.set_defaults(run=_list)
     about = "undo what a user has set by codes; exit status 1 if there was nothing"
     reset = new_parser(commands, "reset", about)
-    reset.add_argument("extension", help="of the user")
+    reset.add_argument("extension", type=identifier, help="of the user")
     reset.set_defaults(run=_reset)
     for parser in (lister, reset):
         add_json_option(parser)

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.call.record import CALLER_LEG
+from appliance.cli.arguments import LONGEST_ID
 from appliance.cli.door import Door, Problem
 from appliance.cli.ladder import Rung, drawn
 from appliance.cli.options import NO, OK, settings_of
@@ -23,14 +24,17 @@ OURS = "Holdfast"
 def run_messages(arguments: argparse.Namespace) -> int:
     """Draw the messages of a call, or write them to a file; no if none are remembered."""
     what, *names = arguments.words
-    if len(names) != 1:
+    if len(names) != 1 or not 0 < len(names[0]) <= LONGEST_ID:
         raise LocalError(f"name one ID, e.g. `{what} 4f2c1a`")
     door, path = Door(settings_of(arguments)), f"calls/{quote(names[0], safe='')}"
     try:
         if what == "pcap":
             file = arguments.output or Path(f"holdfast-call-{_plain(names[0])}.pcapng")
             size = door.save(f"{path}/pcap", None, file, "GET")
-            print(f"{file}: {size} octets")
+            if arguments.json:
+                print_json({"file": str(file), "octets": size})
+            else:
+                print(f"{file}: {size} octets")
             return OK
         told = door.get(f"{path}/messages")
     except Problem as problem:

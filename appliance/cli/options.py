@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.cli.arguments import LONGEST_ID, new_file
 from appliance.errors import LocalError
 from appliance.settings import Settings, check_sockets, load_settings
 
@@ -76,7 +77,7 @@ def id_of(arguments: argparse.Namespace) -> str | None:
     words: list[str] = arguments.words
     if words[:1] == ["show"]:
         words = words[1:] or [""]
-    if len(words) > 1 or words == [""]:
+    if len(words) > 1 or words == [""] or len("".join(words)) > LONGEST_ID:
         raise LocalError("name one ID, e.g. `show 4f2c1a`")
     return words[0] if words else None
 
@@ -86,10 +87,16 @@ def add_output_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=new_file,
         metavar="FILE",
         help="with `pcap ID`: the new file (default: holdfast-call-ID.pcapng)",
     )
+
+
+def check_output(arguments: argparse.Namespace) -> None:
+    """Refuse a file that nothing would be written to."""
+    if arguments.output is not None and arguments.words[:1] != ["pcap"]:
+        raise LocalError("--output: only `pcap ID` writes a file; leave it out, or say pcap")
 
 
 def new_parser(subparsers: Any, name: str, about: str, **more: Any) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli.arguments import identifier
 from appliance.cli.door import Door
 from appliance.cli.options import OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import age, clean, print_json, print_table
@@ -19,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
     lister = new_parser(commands, "list", "list calls that wait at an orbit")
     lister.set_defaults(run=_list)
     giver = new_parser(commands, "return", "ring whoever has parked a call, now")
-    giver.add_argument("orbit", help="where it is parked")
+    giver.add_argument("orbit", type=identifier, help="where it is parked")
     giver.set_defaults(run=_return)
     for parser in (lister, giver):
         add_json_option(parser)

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli.arguments import unix_time, whole
 from appliance.cli.door import Door, Problem
 from appliance.cli.ladder import print_ladder
 from appliance.cli.messages import MESSAGES, run_messages
@@ -15,13 +16,18 @@ from appliance.cli.options import (
     add_id_option,
     add_json_option,
     add_output_option,
+    check_output,
     id_of,
     new_parser,
     settings_of,
 )
 from appliance.cli.output import age, clean, moment, print_json, print_table
 from appliance.cli.quality import LEGS, mos_of, print_quality
+from appliance.errors import LocalError
 from appliance.web.record_csv import as_csv
+
+AS_MANY = 50
+"""Records of a list, unless one asks for more or fewer."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -30,8 +36,9 @@ def add_parser(subparsers: Any) -> None:
     about = "show this one and how it was heard; exit status 1 if there is none; "
     about_messages = "`ladder ID`: draw its SIP messages; `pcap ID`: write them to a file"
     add_id_option(parser, about + about_messages)
-    parser.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
-    parser.add_argument("--since", type=float, metavar="TIME", help="begun since, Unix seconds")
+    about = f"at most so many (default: {AS_MANY})"
+    parser.add_argument("--limit", type=whole(1, 1000), help=about)
+    parser.add_argument("--since", type=unix_time, metavar="TIME", help="begun since, Unix seconds")
     parser.add_argument("--csv", action="store_true", help="print a table for spreadsheets")
     add_output_option(parser)
     add_json_option(parser)
@@ -40,14 +47,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print records."""
+    _check(arguments)
     if arguments.words[:1] in MESSAGES:
         return run_messages(arguments)
     door = Door(settings_of(arguments))
     chosen = id_of(arguments)
     if chosen is not None:
         return show_record(door, chosen, arguments.json)
-    since = f"&since={arguments.since}" if arguments.since is not None else ""
-    records = door.get(f"records?limit={arguments.limit}{since}")
+    since = f"&since={arguments.since!r}" if arguments.since is not None else ""
+    records = door.get(f"records?limit={arguments.limit or AS_MANY}{since}")
     if arguments.json:
         print_json(records)
     elif arguments.csv:
@@ -56,6 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
         headings = ("begun", "from", "to", "outcome", "talked", "MOS", "mode", "cloud", "id")
         print_table(headings, [_row(record) for record in records])
     return OK
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that would do nothing."""
+    check_output(arguments)
+    if arguments.csv and arguments.json:
+        raise LocalError("--csv and --json: give one of them")
+    named = {"--csv": arguments.csv, "--limit": arguments.limit, "--since": arguments.since}
+    for option, value in named.items():
+        if arguments.words and value not in (None, False):
+            raise LocalError(f"{option}: it is for the list; leave it out, or name no ID")
 
 
 def show_record(door: Door, chosen: str, as_json: bool) -> int:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from appliance.accounts import SCOPES
+from appliance.cli.arguments import identifier
 from appliance.cli.door import Door
 from appliance.cli.options import OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import moment, print_json, print_table
@@ -23,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
     add.add_argument("--days", type=float, default=90, help="how long (default: %(default)s)")
     add.set_defaults(run=_add)
     remove = new_parser(commands, "remove", "remove a token: it opens nothing any more")
-    remove.add_argument("id", metavar="ID")
+    remove.add_argument("id", type=identifier, metavar="ID")
     remove.set_defaults(run=_remove)
     for parser in commands.choices.values():
         add_json_option(parser)

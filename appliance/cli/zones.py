@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli.arguments import identifier
 from appliance.cli.door import Door
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import age, clean, milliseconds, moment, print_json, print_table
@@ -17,7 +18,9 @@ def add_parser(subparsers: Any) -> None:
     """Add `zones`."""
     about = "show the cloud's zones with round-trip times; exit status 1 if none is up"
     parser = new_parser(subparsers, "zones", about)
-    parser.add_argument("--day", metavar="ZONE", help="how this zone answered in the last 24 hours")
+    parser.add_argument(
+        "--day", type=identifier, metavar="ZONE", help="how this zone answered in the last 24 hours"
+    )
     add_json_option(parser)
     parser.set_defaults(run=run)
 

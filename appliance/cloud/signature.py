@@ -68,8 +68,11 @@ def read_key(pem: bytes) -> Ed25519PrivateKey:
     """Return the private key that a PEM file holds; raises LocalError for any other."""
     try:
         key = serialization.load_pem_private_key(pem, None)
-    except (ValueError, TypeError) as error:
-        raise LocalError(f"the signing key is no PEM of a private key: {error}") from None
+    except (ValueError, TypeError):
+        text = (
+            "no PEM of a private key without a passphrase; make one with `holdfast bundle keygen`"
+        )
+        raise LocalError(f"the signing key is {text}") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise LocalError("the signing key is not Ed25519; make one with `holdfast bundle keygen`")
     return key

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -38,7 +40,8 @@ def number(request: web.Request, name: str, kind: type[int] | type[float], defau
     text = request.query.get(name)
     if text is None:
         return default
-    try:
-        return msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError:
-        raise web.HTTPBadRequest(text=f"{name} must be a number, not {text[:40]!r}") from None
+    with contextlib.suppress(msgspec.ValidationError):
+        found = msgspec.convert(text, kind, strict=False)
+        if math.isfinite(found):
+            return found
+    raise web.HTTPBadRequest(text=f"{name} must be a number, not {text[:40]!r}")

@@ -36,7 +36,11 @@ class Appliance:
         self._wait()
 
     def run(self, *words: str) -> int:
-        return main(["--settings", str(self.file), *words])
+        """Carry out a command line and return its exit status, also where its words are wrong."""
+        try:
+            return main(["--settings", str(self.file), *words])
+        except SystemExit as ended:
+            return int(ended.code or 0)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)
