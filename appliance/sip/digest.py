@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
 from hmac import compare_digest
@@ -14,6 +13,7 @@ import msgspec
 from appliance.errors import RemoteError
 from appliance.sip import scan
 from appliance.sip.credentials import Challenge, Credentials
+from appliance.sip.spent import Spent
 from appliance.sip.uri import parse_uri
 
 Algorithm = Literal["MD5", "SHA-256"]
@@ -27,9 +27,6 @@ _STAMP = 10
 _MAC = 20
 """Hexadecimal digits of a nonce's signature: 80 bits, for a guess that lives 5 minutes."""
 _LONGEST_NONCE = 128
-_WINDOW = 64
-"""How far a nonce-count may come late and still be taken: UDP may swap packets, no more."""
-_WINDOW_MASK = (1 << _WINDOW) - 1
 _LARGEST_COUNT = 0xFFFFFFFF
 """A nonce-count has eight hexadecimal digits (RFC 7616, section 3.4)."""
 
@@ -43,18 +40,15 @@ class Nonces:
     def __init__(self, key: bytes, lifetime: float = 300, capacity: int = 50_000) -> None:
         self._signer = hashlib.blake2s(key=key, digest_size=_MAC // 2)
         self._lifetime = int(lifetime * 1000)
-        self._capacity = capacity
-        self._counts: dict[str, int] = {}
-        self._order: deque[str] = deque()
-        """The same nonces, the oldest first: a dict finds its first key slower with each removal
-        at its head, which made 50 us of this a registration."""
+        self._spent = Spent(capacity)
+        """By the last 64 bits of their signatures."""
         self._floor = -1
         self._oldest = -1
         """When the first of the order was issued; -1: to be looked up."""
         self._checked = 0
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._spent)
 
     def issue(self, now: float, token: str, holder: str = "") -> str:
         """Return a new nonce; `token` must not repeat within a lifetime.
@@ -79,27 +73,19 @@ class Nonces:
         issued = _issued(nonce)
         if not 0 <= self._checked - issued <= self._lifetime:
             return "stale"
-        if issued <= self._floor and nonce not in self._counts:
+        if issued <= self._floor and _key(nonce) not in self._spent:
             return "stale"
         return "fresh"
 
     def used(self, nonce: str, count: int) -> bool:
         """Tell whether this count of a valid nonce was spent before, and spend it."""
-        state = self._counts.get(nonce)
-        if state is None:
-            if self._oldest < self._checked - self._lifetime or len(self._order) >= self._capacity:
-                self._make_room()
-            self._order.append(nonce)
-            self._counts[nonce] = count << _WINDOW | 1
-            return False
-        behind = (state >> _WINDOW) - count
-        if behind < 0:
-            window = (state & _WINDOW_MASK) << min(-behind, _WINDOW)
-            self._counts[nonce] = count << _WINDOW | window & _WINDOW_MASK | 1
-            return False
-        if behind >= _WINDOW or state >> behind & 1:
-            return True
-        self._counts[nonce] = state | 1 << behind
+        key, spent = _key(nonce), self._spent
+        unspent = spent.spend(key, count)
+        if unspent is not None:
+            return not unspent
+        if self._oldest < self._checked - self._lifetime or spent.full:
+            self._make_room()
+        spent.add(key, _issued(nonce), count)
         return False
 
     def _make_room(self) -> None:
@@ -107,14 +93,18 @@ class Nonces:
 
         Whatever is as old as a forgotten one turns stale, so that none is ever replayed.
         """
-        expired, order = self._checked - self._lifetime, self._order
-        for _ in range(min(2, len(order))):
-            self._oldest = _issued(order[0])
-            if self._oldest >= expired and len(order) < self._capacity:
+        expired, spent = self._checked - self._lifetime, self._spent
+        for _ in range(min(2, len(spent))):
+            self._oldest = spent.oldest
+            if self._oldest >= expired and not spent.full:
                 return
-            del self._counts[order.popleft()]
+            spent.drop_oldest()
             self._floor = max(self._floor, self._oldest)
         self._oldest = -1
+
+
+def _key(nonce: str) -> int:
+    return int(nonce[-16:], 16)
 
 
 def _issued(nonce: str) -> int:
