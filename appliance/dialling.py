@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from appliance.bundle import Bundle, User
+from appliance.bundle import User
 from appliance.errors import LocalError
-from appliance.pbx.dialplan import DialPlan, Emergency, Nowhere, ToGroup, ToUser
-from appliance.pbx.directory import Directory
+from appliance.pbx.dialplan import Emergency, Nowhere, ToGroup, ToUser
+from appliance.premises import Premises
 from sbc_bridge.explain import Explained, explain
 
 
-def dial(bundle: Bundle, extension: str, dialled: str) -> Explained:
+def dial(site: Premises, extension: str, dialled: str) -> Explained:
     """Return what the user with an extension would meet; raises LocalError where there is none."""
-    directory = Directory(bundle)
-    user = directory.by_extension(extension)
+    user = site.directory.by_extension(extension)
     if user is None:
         raise LocalError(f"there is no user with the extension {extension[:40]!r}")
-    return told(bundle, directory, user, dialled)
+    return _told(site, user, dialled)
 
 
-def told(bundle: Bundle, directory: Directory, user: User, dialled: str) -> Explained:
-    """Return what a user who dials this would meet."""
-    destination = DialPlan(bundle, directory).find(dialled)
+def _told(site: Premises, user: User, dialled: str) -> Explained:
+    destination = site.dialplan.find(dialled)
     if isinstance(destination, Nowhere):
-        found = explain(bundle, user, dialled)
-        inside = DialPlan(bundle, directory).find(found.number) if found.number else destination
+        found = explain(site.bundle, user, dialled)
+        inside = site.dialplan.find(found.number) if found.number else destination
         if not isinstance(inside, ToUser | ToGroup):
             return found
         return _here(_place(inside), found.lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -11,14 +11,12 @@ import msgspec
 
 from appliance.bundle import Bundle, Group, User
 from appliance.call.outside import Nothing
-from appliance.call.steps import Target
 from appliance.errors import LocalError
 from appliance.pbx.destinations import Destinations
-from appliance.pbx.dialplan import DialPlan
 from appliance.pbx.directory import Directory
 from appliance.pbx.forwarding import Forwardings
 from appliance.pbx.park import Parking
-from appliance.sip.flow import Flow
+from appliance.premises import Crowd, Premises
 from sdg.group import Groups, next_of
 from sdg.turns import Turns
 from sdg.walk import Script, Walked, walk
@@ -45,23 +43,23 @@ class Rehearsal(NamedTuple):
     """Extensions that answer when they ring; all others let it ring."""
 
 
-def rehearse(bundle: Bundle, asked: Rehearsal, at: float) -> tuple[Group, User, list[Walked]]:
+def rehearse(site: Premises, asked: Rehearsal, at: float) -> tuple[Group, User, list[Walked]]:
     """Walk through a group at a time (Unix); return it, who calls, and each step.
 
     Raises LocalError for a group, an extension or a key that there is not.
     """
-    group = _find_group(bundle, asked.group)
-    directory = Directory(bundle)
+    group = _find_group(site.bundle, asked.group)
+    directory = site.directory
     caller = _user(directory, asked.caller) if asked.caller else OUTSIDE
     busy = _extensions(directory, asked.busy)
     absent = _extensions(directory, asked.unregistered)
-    trial = Trial(bundle, busy | {caller.extension}, absent)
+    crowd = Crowd(busy | {caller.extension}, absent)
     script = Script(_keys(asked.keys), _extensions(directory, asked.answers), busy)
     destinations = Destinations(
-        bundle,
-        DialPlan(bundle, directory),
-        trial,
-        _groups(bundle, trial),
+        site.bundle,
+        site.dialplan,
+        crowd,
+        site.groups(crowd),
         Forwardings(lambda action: None),
         Parking({}),
         Nothing(),
@@ -74,7 +72,7 @@ def rehearse(bundle: Bundle, asked: Rehearsal, at: float) -> tuple[Group, User, 
 def group_rows(bundle: Bundle, at: float) -> list[dict[str, Any]]:
     """Tell of each group where it leads, and whether it is open at a time (Unix)."""
     # Hours are all that is asked of them; who the users are takes 60 ms to learn at 10,000.
-    groups = _groups(msgspec.structs.replace(bundle, users=()), Trial(bundle))
+    groups = Groups(msgspec.structs.replace(bundle, users=()), Turns(), Crowd())
     return [_row(group, groups, at) for group in bundle.groups]
 
 
@@ -116,46 +114,6 @@ def _leads_to(group: Group) -> str:
     if group.kind == "menu":
         return ", ".join(f"{key}: {target}" for key, target in sorted(group.keys.items()))
     return group.number or group.target or ""
-
-
-class Trial:
-    """Everybody has one phone and waits, but for those who are said not to."""
-
-    def __init__(
-        self,
-        bundle: Bundle,
-        busy: frozenset[str] = frozenset(),
-        unregistered: frozenset[str] = frozenset(),
-    ) -> None:
-        self._busy = busy
-        self._unregistered = unregistered
-
-    def phones(self, user: User) -> tuple[Target, ...]:
-        """Return the user's only phone, which is nowhere."""
-        if user.extension in self._unregistered:
-            return ()
-        flow = Flow("UDP", ("0.0.0.0", 0), (user.extension, 0), 0)
-        return (Target(f"sip:{user.extension}@phone.invalid", flow, user.extension),)
-
-    def busy(self) -> Container[str]:
-        """Return who is said to be on another call, and who calls."""
-        return self._busy
-
-    def ringing(self) -> Container[str]:
-        """Return nobody: no other call is under way."""
-        return ()
-
-    def do_not_disturb(self, user: User) -> bool:
-        """Return what the bundle says: what users have set on their phones is not in it."""
-        return user.forwarding.do_not_disturb
-
-    def idle_since(self, user: User) -> float:
-        """Return that nobody has had a call yet."""
-        return 0.0
-
-
-def _groups(bundle: Bundle, trial: Trial) -> Groups:
-    return Groups(bundle, Turns(), trial)
 
 
 def _find_group(bundle: Bundle, name: str) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Final, NamedTuple
 
 from appliance.bundle import Bundle, Group
@@ -44,6 +45,12 @@ class Groups:
         self._grounds = Grounds(bundle, turns, presence)
         self._schedules = {hours.id: Schedule(hours) for hours in bundle.hours}
         turns.keep(group.id for group in bundle.groups)
+
+    def among(self, presence: Presence, turns: Turns) -> Groups:
+        """Return the same groups for other people: nothing is read from the bundle again."""
+        others = copy(self)
+        others._grounds = self._grounds.among(presence, turns)
+        return others
 
     def plan(self, group: Group, at: float) -> Plan:
         """Return the plan of a call that comes to a group at a time (Unix seconds)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +48,12 @@ class Grounds:
         spelled = any(group.names_key is not None for group in bundle.groups)
         self.names = Names(bundle.users if spelled else ())
         """Users by the keys of their names; empty where no menu asks for them: 12 us each."""
+
+    def among(self, presence: Presence, turns: Turns) -> Grounds:
+        """Return the same for other people."""
+        others = copy(self)
+        others.presence, others.turns = presence, turns
+        return others
 
 
 @dataclass(frozen=True)

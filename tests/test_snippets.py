@@ -18,6 +18,7 @@ from appliance.call.actions import Notice
 from appliance.cloud.sample import make_sample
 from appliance.core import Core
 from appliance.ports import Restored
+from appliance.premises import Premises
 from appliance.rehearsal import Rehearsal, rehearse
 from appliance.settings import Settings
 from appliance.sip.identifiers import CountedIdentifiers
@@ -76,7 +77,7 @@ def test_a_snippet_is_part_of_a_good_bundle_and_is_served(place: str, part: dict
     assert [one.text for one in done if isinstance(one, Notice) and one.level == "alarm"] == []
     assert core.command("status", {}, 1.0)[0]["bundle"]["version"] == bundle.version
     for group in bundle.groups:
-        steps = rehearse(bundle, Rehearsal(group.extension), AT)[2]
+        steps = rehearse(Premises(bundle), Rehearsal(group.extension), AT)[2]
         assert steps, f"{group.extension} leads nowhere"
 
 

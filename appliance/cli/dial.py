@@ -12,6 +12,7 @@ from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_
 from appliance.cli.output import clean, print_json
 from appliance.dialling import dial
 from appliance.errors import LocalError
+from appliance.premises import Premises
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    found = dial(_bundle(arguments), arguments.extension, arguments.dialled)
+    found = dial(Premises(_bundle(arguments)), arguments.extension, arguments.dialled)
     if arguments.json:
         print_json(found._asdict())
     else:

@@ -15,6 +15,7 @@ from appliance.cli.bundle import check_file, print_problems
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import clean, coloured, print_json, print_table
 from appliance.errors import LocalError
+from appliance.premises import Premises
 from appliance.rehearsal import Rehearsal, group_rows, moment_at, rehearse, words
 from sdg.walk import Walked
 
@@ -102,7 +103,7 @@ def _test(arguments: argparse.Namespace) -> int:
         words(arguments.answers),
     )
     at = time.time() if arguments.at is None else moment_at(arguments.at, bundle)
-    group, caller, steps = rehearse(bundle, asked, at)
+    group, caller, steps = rehearse(Premises(bundle), asked, at)
     if arguments.json:
         told = [step._asdict() for step in steps]
         print_json({"group": group.extension, "from": caller.extension, "at": at, "steps": told})

@@ -55,8 +55,8 @@ class OutsidePages:
         trial, failure = None, ""
         if any(asked.values()):
             try:
-                known = await self._desk.stored.bundle()
-                trial = await asyncio.to_thread(dial, known, asked["from"], asked["number"])
+                site = await self._desk.stored.premises()
+                trial = await asyncio.to_thread(dial, site, asked["from"], asked["number"])
             except LocalError as error:
                 failure = str(error)
         return self._pages.render(

@@ -125,8 +125,8 @@ class SiteApi:
 
     async def walk(self, request: web.Request, extension: str, asked: Walk) -> dict[str, Any]:
         """Try a group for a page or the API; raises LocalError."""
-        bundle = await self._stored.bundle()
-        at = moment_at(asked.at, bundle) if asked.at else time.time()
+        site = await self._stored.premises()
+        at = moment_at(asked.at, site.bundle) if asked.at else time.time()
         trial = Rehearsal(
             extension,
             asked.caller,
@@ -135,7 +135,7 @@ class SiteApi:
             tuple(asked.unregistered),
             tuple(asked.answers),
         )
-        group, caller, steps = await asyncio.to_thread(rehearse, bundle, trial, at)
+        group, caller, steps = await asyncio.to_thread(rehearse, site, trial, at)
         request[CHANGE] = NOTHING
         told = [step._asdict() for step in steps]
         return {"group": group.extension, "from": caller.extension, "at": at, "steps": told}
@@ -146,8 +146,8 @@ class SiteApi:
         for name, value in asked.items():
             if not 0 < len(value) <= DIALLED_LIMIT:
                 raise web.HTTPBadRequest(text=f"{name} has 1 to {DIALLED_LIMIT} characters")
-        bundle = await self._stored.bundle()
-        found = await asyncio.to_thread(dial, bundle, asked["from"], asked["number"])
+        site = await self._stored.premises()
+        found = await asyncio.to_thread(dial, site, asked["from"], asked["number"])
         return as_json(found._asdict())
 
     async def return_parked(self, request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from appliance.bundle import Bundle
 from appliance.errors import LocalError
+from appliance.premises import Premises
 from appliance.settings import Settings
 from appliance.web.comparing import Compared, compared, read
 
@@ -25,6 +26,7 @@ class Stored:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: tuple[Stamp, Bundle] | None = None
+        self._premises: Premises | None = None
         self._turn = asyncio.Lock()
         self._compared: dict[tuple[Stamp, Stamp], asyncio.Task[Compared]] = {}
 
@@ -36,18 +38,27 @@ class Stored:
     def take(self, bundle: Bundle) -> None:
         """Remember the bundle that has just been put in force: the first page need not read it."""
         if (stamp := _stamp(self.file)) is not None:
-            self._known = stamp, bundle
+            self._known, self._premises = (stamp, bundle), None
 
     async def bundle(self) -> Bundle:
         """Return the bundle in force; raises LocalError when there is none."""
         async with self._turn:
             stamp = _stamp(self.file)
             if stamp is None:
-                self._known = None
+                self._known = self._premises = None
                 raise LocalError("there is no configuration yet")
             if self._known is None or self._known[0] != stamp:
+                self._known = self._premises = None  # two of the largest take 300 MB
                 self._known = stamp, await asyncio.to_thread(read, self.file)
             return self._known[1]
+
+    async def premises(self) -> Premises:
+        """Return the bundle in force as trials want it, indexed once; raises as `bundle` does."""
+        bundle = await self.bundle()
+        async with self._turn:
+            if self._premises is None or self._premises.bundle is not bundle:
+                self._premises = await asyncio.to_thread(Premises, bundle)
+            return self._premises
 
     async def changes(self, old: Path, new: Path | None = None) -> Compared:
         """Return what changed from one file to another; nothing where one of them is not there.

@@ -135,3 +135,22 @@ def test_large_ones_are_compared_by_a_process_of_its_own(
             await stored.changes(old)
 
     asyncio.run(script())
+
+
+def test_it_is_indexed_for_trials_once_for_each_version(tmp_path: Path) -> None:
+    async def script() -> None:
+        settings = Settings(data=tmp_path)
+        stored = Stored(settings)
+        written(settings.bundle_file, 1)
+        first, again = await asyncio.gather(stored.premises(), stored.premises())
+        assert first is again is await stored.premises()
+        assert first.bundle is await stored.bundle()
+        written(settings.bundle_file, 2, users=5)
+        assert (await stored.premises()).bundle.version == 2
+        stored.take(site_bundle(3, version=3))
+        assert (await stored.premises()).bundle.version == 3
+        settings.bundle_file.unlink()
+        with pytest.raises(LocalError, match="no configuration yet"):
+            await stored.premises()
+
+    asyncio.run(script())
