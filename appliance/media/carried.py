@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 from zlib import crc32
 
 from appliance.call.record import MediaCounters
 from appliance.media.flow import Flow
-from appliance.media.shortcut import Tally
+from appliance.media.shortcut import Sample, Tally
+
+UNREAD: Final = 32
+"""Headers at most that wait to be read once their flows have left the short cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +64,28 @@ class Entry:
     past: Carried = field(default_factory=Carried)
     """By elements that were deleted, and by the short cut before it was left."""
     beside: dict[int, Tally] = field(default_factory=dict)
-    """What the short cut counts of flows that take it, by way."""
+    """What the short cut counts and notes of flows that take it, by way."""
+    unread: list[tuple[int, Sample]] = field(default_factory=list)
+    """With their way, headers that the short cut had noted of flows that left it."""
+
+    @property
+    def carried_beside(self) -> Carried:
+        """What has taken the short cut, by flows that still do."""
+        beside = Carried()
+        for way, tally in self.beside.items():
+            beside.packets[way], beside.octets[way] = tally.packets, tally.octets
+        return beside
+
+    def leave(self, way: int, now: float) -> None:
+        """Look at a flow's slot no more; its headers wait to be read, its counts do not."""
+        tally = self.beside.pop(way, None)
+        if tally is not None:
+            noted = [(way, sample) for sample in tally.samples(now)]
+            self.unread = (self.unread + noted)[-UNREAD:]
+
+    def samples(self, now: float) -> list[tuple[int, Sample]]:
+        """Take the headers that nobody has read, each with its way; `now` is monotonic."""
+        found, self.unread = self.unread, []
+        for way, tally in self.beside.items():
+            found += [(way, sample) for sample in tally.samples(now)]
+        return found

@@ -26,7 +26,7 @@ from appliance.media.slot import ENTRIES, LAYOUTS
 from appliance.media.surroundings import Surroundings, look
 from appliance.supervision import leave_with_systemd, left_with_systemd
 
-_ARRAYS: Final = "slots1"
+_ARRAYS: Final = "slots2"
 """Name under which systemd keeps the arrays; the number is that of their layout."""
 _LINKS: Final = "ways"
 

@@ -8,6 +8,7 @@ none the worse: its packets reach the ports of user space, which stay open all t
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
@@ -37,7 +38,7 @@ from appliance.media.ruleset import (
     SLOTS,
     table_number,
 )
-from appliance.media.shortcut import Shortcut
+from appliance.media.shortcut import Sample, Shortcut
 
 BATCH = 64
 """Relays in one transaction: about 2 ms in which no other packet is served."""
@@ -129,7 +130,12 @@ class KernelRelay:
         entry = self._entries.get(key)
         if entry is None:
             return Carried()
-        return entry.past.plus(entry.now).plus(self._beside_of(entry))
+        return entry.past.plus(entry.now).plus(entry.carried_beside)
+
+    def samples(self, key: str) -> list[tuple[int, Sample]]:
+        """Take what the short cut has noted of a relay's headers, each with its way."""
+        entry = self._entries.get(key)
+        return [] if entry is None else entry.samples(time.monotonic())
 
     def learnt(self, key: str, revision: int) -> dict[Address, Address]:
         """Return where phones turned out to be in an earlier life of this process, by our port."""
@@ -301,9 +307,9 @@ class KernelRelay:
                 entry.beside[way] = tally
 
     def _take_back(self, entry: Entry, flows: Mapping[int, Flow]) -> None:
-        """Let these go by the rules alone, and keep what the short cut has counted."""
+        """Let these go by the rules alone, and keep what the short cut has counted and noted."""
         for way, flow in flows.items():
-            entry.beside.pop(way, None)
+            entry.leave(way, time.monotonic())
             packets, octets = self._shortcut.take(flow)
             entry.past.packets[way] += packets
             entry.past.octets[way] += octets
@@ -311,15 +317,8 @@ class KernelRelay:
     def look_away(self) -> None:
         """Note what the short cut has counted, before it can be read no longer; streams go on."""
         for entry in self._entries.values():
-            entry.past = entry.past.plus(self._beside_of(entry))
+            entry.past = entry.past.plus(entry.carried_beside)
             entry.beside.clear()
-
-    def _beside_of(self, entry: Entry) -> Carried:
-        """Return what has taken the short cut."""
-        beside = Carried()
-        for way, tally in entry.beside.items():
-            beside.packets[way], beside.octets[way] = tally.packets, tally.octets
-        return beside
 
     def _add(self, key: str, revision: int) -> Entry:
         number = self._next

@@ -57,6 +57,10 @@ class Watch:
         elif is_rtp(packet):
             self._session.header(self._side, packet, arrival, None, KERNEL_PERIOD)
 
+    def noted(self, header: bytes, arrival: float) -> None:
+        """Look at an RTP header of the sample that the kernel has noted; `arrival` as above."""
+        self._session.header(self._side, header, arrival, None, KERNEL_PERIOD)
+
     def _packet(self, size: int) -> None:
         """Look at a packet of the RTP port, in the buffer and already sent on."""
         packet = VIEW[:size]
@@ -107,6 +111,12 @@ class RelayQuality:
     def place(self, side: Side, now: float) -> Place | None:
         """Return how far what a side sends has come; None: it sent nothing."""
         return self._session.streams[side].sampled.place_at(now)
+
+    @property
+    def packet_time(self) -> float:
+        """Seconds of audio in a packet, the shorter of both sides; 0: not known yet."""
+        times = (stream.sampled.packet_time for stream in self._session.streams)
+        return min((seconds for seconds in times if seconds), default=0.0)
 
     def counted(self, side: Side, packets: int, now: float) -> None:
         """Take how many packets the kernel has passed on from a side by now."""

@@ -10,33 +10,72 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from appliance.media import slot
 from appliance.media.flow import Flow
-from appliance.media.slot import ENTRIES, LAYOUTS
+from appliance.media.slot import ENTRIES, LAYOUTS, SAMPLE, SAMPLES, STAMP_SHIFT, Layout
 
 NOTHING: Final = (0, 0)
 """No packets, no octets."""
+_TICK: Final = (1 << STAMP_SHIFT) * 1e-9
+"""Seconds in a unit of a stamp."""
+_EARLIER: Final = 1 << 31
+"""An age in such units from which on it is no age: the packet came after the clock was read."""
+
+
+class Sample(NamedTuple):
+    """A header that the program has noted."""
+
+    arrival: float
+    """Monotonic second."""
+    header: bytes
 
 
 class Tally:
-    """What the program counts in one slot: valid until the stream is taken back."""
+    """What the program counts and notes in one slot: valid until the stream is taken back."""
 
-    __slots__ = ("_at", "_counts")
+    __slots__ = ("_counters", "_counts", "_memory", "_samples", "_words")
 
-    def __init__(self, counts: memoryview, at: int) -> None:
-        self._counts, self._at = counts, at
+    def __init__(
+        self,
+        memory: mmap.mmap,
+        words: memoryview,
+        counts: memoryview,
+        layout: Layout,
+        at: int,
+    ) -> None:
+        self._memory, self._words, self._counts = memory, words, counts
+        self._counters = at + layout.packets >> 3
+        self._samples = at + layout.samples
 
     @property
     def packets(self) -> int:
         """Packets so far."""
-        return int(self._counts[self._at])
+        return int(self._counts[self._counters])
 
     @property
     def octets(self) -> int:
         """Octets of UDP payload so far."""
-        return int(self._counts[self._at + 1])
+        return int(self._counts[self._counters + 1])
+
+    def samples(self, now: float) -> list[Sample]:
+        """Take the headers that came since the last time, in their order; `now` is monotonic."""
+        found: list[Sample] = []
+        ticks = int(now * 1e9) >> STAMP_SHIFT
+        for at in range(self._samples, self._samples + SAMPLES * SAMPLE, SAMPLE):
+            stamp = self._words[at >> 2]
+            if not stamp:
+                continue
+            header = self._memory[at + 4 : at + SAMPLE]
+            # Another packet has this place meanwhile: it is read the next time.
+            if self._words[at >> 2] != stamp:
+                continue
+            self._words[at >> 2] = 0
+            age = ticks - stamp & 0xFFFFFFFF
+            found.append(Sample(now - (age * _TICK if age < _EARLIER else 0.0), header))
+        found.sort()
+        return found
 
 
 class Slots:
@@ -66,7 +105,7 @@ class Slots:
             return None
         if not self._holds(at, flow, mark):
             self._write(at, flow, mark)
-        return Tally(self._counts, at + self._layout.packets >> 3)
+        return Tally(self._memory, self._words, self._counts, self._layout, at)
 
     def _write(self, at: int, flow: Flow, mark: int) -> None:
         layout = self._layout
@@ -78,6 +117,8 @@ class Slots:
         self._memory[at + layout.via : at + layout.via + len(way)] = way
         self._counts[at + layout.packets >> 3] = 0
         self._counts[at + layout.octets >> 3] = 0
+        for sample in range(SAMPLES):
+            self._words[at + layout.samples + sample * SAMPLE >> 2] = 0
         self._words[at + layout.ends >> 2] = slot.ends(flow)
 
     def take(self, flow: Flow) -> tuple[int, int]:

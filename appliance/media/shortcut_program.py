@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The short cut: a program that sends RTP of known streams on as soon as an interface has it.
 
-It does what the rules of `ruleset` would do, for whole packets of RTP that need nothing else. All
-others it leaves as they are, and to the rules: strangers', RTCP, those whose headers the tap wants,
-fragments, options, what is too large or too old, and whatever the kernel's route look-up does not
-answer with an Ethernet neighbour that it knows.
+It does what the rules of `ruleset` would do, for whole packets of RTP that need nothing else, and
+notes the headers of the sample in the stream's slot. All others it leaves as they are, and to the
+rules: strangers', RTCP, one packet after each sample, fragments, options, what is too large or too
+old, and whatever the kernel's route look-up does not answer with an Ethernet neighbour that it
+knows.
 
     6 packet's facts   7 its first octet   8 its end   9 the stream's slot
 """
@@ -34,6 +35,7 @@ from appliance.media.instructions import (
     R7,
     R8,
     R9,
+    SHIFT_LEFT,
     SHIFT_RIGHT,
     STACK,
     UNEQUAL,
@@ -54,17 +56,22 @@ from appliance.media.instructions import (
     store,
     swap_half,
 )
-from appliance.media.slot import LAYOUTS, Layout
+from appliance.media.slot import LAYOUTS, SAMPLE, SAMPLES, STAMP_SHIFT, Layout
 from appliance.rtp.sampled import KERNEL_PERIOD
 
 NEXT: Final = -1
 """TCX_NEXT: as if this program were not there."""
 DROP: Final = 2
-_LOOK_UP, _REPLACE_SUM, _REDIRECT, _FIND_ROUTE = 1, 11, 23, 69
+_LOOK_UP, _TIME, _REPLACE_SUM, _REDIRECT, _FIND_ROUTE = 1, 5, 11, 23, 69
 """Functions of the kernel."""
 _LENGTH, _KIND, _MARK, _TAGGED, _PRIORITY = 0, 4, 8, 20, 32
 _INTERFACE, _DATA, _END, _SEGMENT = 40, 76, 80, 176
 """Facts of a packet: struct __sk_buff. The kind is 0 for what is addressed to this interface."""
+_BURST: Final = 4
+"""Packets of each period that are in the sample: its first."""
+_BY_RULES: Final = _BURST
+"""Which of each period goes by the rules: the look-up alone would let a neighbour grow stale, and
+`passage` would not see whether the rules of others let packets out."""
 _ETHERNET: Final = 14
 _UDP: Final = 17
 _FAMILIES: Final = {4: 2, 6: 10}
@@ -138,6 +145,7 @@ class _Version:
         yield from self._leaves_by(exits)
         yield from self._write(dscp)
         yield from self._count()
+        yield from self._note()
         yield from self._write_sums()
         yield load(WORD, R1, STACK, _QUESTION + _Q_INTERFACE)
         yield move(R2, 0)
@@ -211,8 +219,8 @@ class _Version:
         yield jump_if(R2, EQUAL, 0xC0, "not ours")
         yield load(HALF, R2, R7, self.udp + 10)
         yield swap_half(R2)
-        yield change(AND, R2, KERNEL_PERIOD - 4)
-        yield jump_if(R2, EQUAL, 0, "not ours")
+        yield change(AND, R2, KERNEL_PERIOD - 1)
+        yield jump_if(R2, EQUAL, _BY_RULES, "not ours")
         for fact in (_KIND, _TAGGED, _SEGMENT):
             yield load(WORD, R2, R6, fact)
             yield jump_if(R2, UNEQUAL, 0, "not ours")
@@ -336,6 +344,35 @@ class _Version:
         yield swap_half(R2)
         yield change(ADD, R2, -8)
         yield add_shared(R9, self.slot.octets, R2)
+
+    def _note(self) -> Iterator[Step]:
+        """Note the header of a packet in the sample; its stamp goes first and comes last.
+
+        So who reads it knows by two looks at the stamp that all of it is of one packet.
+        """
+        over, header = f"noted {self.version}", self.udp + 8
+        yield load(HALF, R2, R7, header + 2)
+        yield swap_half(R2)
+        yield move(R3, R2)
+        yield change(AND, R3, KERNEL_PERIOD - _BURST)
+        yield jump_if(R3, UNEQUAL, 0, over)
+        # Its place in the burst, and which of two bursts it is.
+        yield move(R3, R2)
+        yield change(AND, R3, _BURST - 1)
+        yield change(SHIFT_RIGHT, R2, (KERNEL_PERIOD // _BURST).bit_length() - 1)
+        yield change(AND, R2, SAMPLES - _BURST)
+        yield change(OR, R3, R2)
+        yield change(SHIFT_LEFT, R3, SAMPLE.bit_length() - 1)
+        yield change(ADD, R9, R3)
+        yield call(_TIME)
+        yield change(SHIFT_RIGHT, R0, STAMP_SHIFT)
+        yield change(OR, R0, 1)
+        yield store(WORD, R9, self.slot.samples, 0)
+        for at in (0, 4, 8):
+            yield load(WORD, R2, R7, header + at)
+            yield store(WORD, R9, self.slot.samples + 4 + at, R2)
+        yield store(WORD, R9, self.slot.samples, R0)
+        yield here(over)
 
     def _write_sums(self) -> Iterator[Step]:
         """Correct the sum of UDP: ports apart, as a sum that the card will add up has no ports."""

@@ -5,7 +5,14 @@ addresses, four octets or sixteen:
 
     source  local  ends  generation  via  target  ports  sum  ports' sum  mark  packets  octets
 
-`ends` is the source's port and ours, as in the packet; 0: the slot is empty.
+`ends` is the source's port and ours, as in the packet; 0: the slot is empty. Behind, from the next
+line of the processor's cache on, are the headers of the sample: two bursts of four, each packet at
+the place that its sequence number has.
+
+    stamp  header
+
+`stamp` is when it came, in units of 1,024 ns of the monotonic clock, the low 32 bits; 0: there is
+nothing, or nothing that was not read already. `header` is the RTP header as it was in the packet.
 """
 
 from __future__ import annotations
@@ -18,6 +25,12 @@ from appliance.media.flow import Flow, packed
 
 ENTRIES: Final = 1 << 15
 """Slots of an array: one for each even port."""
+SAMPLES: Final = 8
+"""Headers in a slot."""
+SAMPLE: Final = 16
+"""Octets of each: a stamp and twelve of RTP."""
+STAMP_SHIFT: Final = 10
+"""Bits of a monotonic nanosecond that a stamp leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +41,8 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """Octets of a slot: a line of the processor's cache, or two."""
-        return 64 if self.address == 4 else 128
+        """Octets of a slot: what a packet needs is in one line of the processor's cache, or two."""
+        return self.samples + SAMPLES * SAMPLE
 
     @property
     def source(self) -> int:
@@ -90,6 +103,11 @@ class Layout:
     def octets(self) -> int:
         """Octets of UDP payload in them."""
         return self.ports + 24
+
+    @property
+    def samples(self) -> int:
+        """The headers of the sample."""
+        return 64 if self.address == 4 else 128
 
 
 LAYOUTS: Final = {4: Layout(4), 6: Layout(16)}

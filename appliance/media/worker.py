@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from appliance.call.actions import Relay
 from appliance.call.events import MediaEvent, RelayEnded, RelayFailed, RelaySilent
@@ -37,6 +38,11 @@ from appliance.media.relay import DESCRIPTORS, RelayedStream
 
 SILENCE = 60.0
 """Seconds without a packet from either side before core is told (`RelaySilent`)."""
+LOOKS: Final = 12
+"""How often a relay is looked at in such a time; never more than once a second."""
+HASTY: Final = 0.015
+"""Seconds of audio in a packet; with less, more headers are noted between two readings of all
+counters than a slot has room for, so these are taken every second."""
 REVIEWED = 50
 """Relays looked at in one go, 0.3 ms: with thousands of them packets must not wait for all."""
 ORPHAN_AFTER = 300.0
@@ -57,6 +63,8 @@ class Worker:
         self._kernel = kernel
         self._unsettled: set[str] = set()
         """Relays that the kernel does not have whole: it may, once a phone is learnt."""
+        self._hasty: set[str] = set()
+        """Relays with packets of little audio."""
         if kernel is not None:
             kernel.listen(self._take_copy, self._take_count)
         self._studio = studio or Studio(loop)
@@ -70,6 +78,7 @@ class Worker:
         """Told of the DSCP value that packets are marked with."""
         self.silence = SILENCE
         self.orphan_after = ORPHAN_AFTER
+        self._sweeps = 0
         loop.every_second(self._sweep)
 
     def receive(self, connection: Connection, message: Message) -> None:
@@ -150,6 +159,7 @@ class Worker:
     def _add_quality(self, key: str, rows: list[LiveQuality]) -> None:
         stream = self._relays.get(key)
         if stream is not None:
+            self._take_samples(stream)
             told = stream.quality.told
             a, b = stream.counters
             rows.append(LiveQuality(key, told(0, a, recent=True), told(1, b, recent=True)))
@@ -207,13 +217,23 @@ class Worker:
         """Look at a packet that the kernel has passed on."""
         stream = self._relays.get(self._kernel.relays.key_of(mark)) if self._kernel else None
         if stream is not None:
+            self._take_samples(stream)
             stream.quality.watches[mark.side].copied(bytes(packet), arrival)
+
+    def _take_samples(self, stream: RelayedStream) -> None:
+        """Look at the headers that the short cut has noted, before anything that came after."""
+        noted = self._kernel.relays.samples(stream.key) if self._kernel else []
+        for way, sample in noted:
+            stream.quality.watches[way // 2].noted(sample.header, sample.arrival)
+        if noted and 0 < stream.quality.packet_time < HASTY:
+            self._hasty.add(stream.key)
 
     def _take_count(self, mark: Mark, packets: int) -> None:
         """Compare what the kernel has counted with how far the stream has come."""
         if mark.is_rtp and self._kernel is not None:
             stream = self._relays.get(self._kernel.relays.key_of(mark))
             if stream is not None:
+                self._take_samples(stream)
                 stream.quality.counted(mark.side, packets, self._loop.now)
 
     def _fail(self, key: str, error: Exception) -> None:
@@ -229,6 +249,8 @@ class Worker:
     def _forget(self, key: str) -> RelayEnded:
         stream = self._relays.pop(key, None)
         self._unsettled.discard(key)
+        if stream is not None:
+            self._take_samples(stream)
         carried = self._kernel.forget(key) if self._kernel else Carried()
         if stream is None:
             return RelayEnded(key, carried.counters(0), carried.counters(2))
@@ -261,9 +283,17 @@ class Worker:
 
     def _sweep(self) -> None:
         now = self._loop.now
-        keys = list(self._relays)
+        self._sweeps += 1
+        turns = max(1, int(self.silence / LOOKS))
+        turn = self._sweeps % turns
+        # By a hash, so that a relay keeps its turn whichever others come and go.
+        keys = [key for key in self._relays if hash(key) % turns == turn]
         for at in range(0, len(keys), REVIEWED):
             self._loop.later(partial(self._review, keys[at : at + REVIEWED]))
+        self._loop.later(self._keep_up)
+        unsettled = list(self._unsettled)
+        for at in range(0, len(unsettled), REVIEWED):
+            self._loop.later(partial(self._offer_again, unsettled[at : at + REVIEWED]))
         is_orphaned = self._core is None and now - self._core_seen > self.orphan_after
         if is_orphaned and self._relays:
             log(f"no core for {self.orphan_after:.0f} s; {len(self._relays)} relays end")
@@ -271,17 +301,29 @@ class Worker:
         if is_orphaned:
             self._remove_orphans(set())
 
+    def _keep_up(self) -> None:
+        """Take the headers of those that note more of them than the others."""
+        hasty, self._hasty = self._hasty, set()
+        for key in hasty:
+            stream = self._relays.get(key)
+            if stream is not None:
+                self._take_samples(stream)
+                self._hasty.add(key)
+
     def _review(self, keys: list[str]) -> None:
         """See what time has brought to some of the relays, between two rounds of packets."""
         for key in keys:
             stream = self._relays.get(key)
-            if stream is None:
-                continue
-            if key in self._unsettled:
-                self._offer(stream)
-            seconds = stream.silent_for(self._loop.now, self.silence)
+            seconds = stream.silent_for(self._loop.now, self.silence) if stream else None
             if seconds is not None:
                 self._tell(RelaySilent(key, seconds))
+
+    def _offer_again(self, keys: list[str]) -> None:
+        """Let the kernel carry what it could not when it was asked last."""
+        for key in keys:
+            stream = self._relays.get(key)
+            if stream is not None and key in self._unsettled:
+                self._offer(stream)
 
 
 def _nothing(value: int) -> None:

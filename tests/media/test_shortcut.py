@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.media import instructions as do
 from appliance.media import slot
+from appliance.media.carried import UNREAD, Entry
 from appliance.media.flow import Flow
 from appliance.media.instructions import R0, R1, R2, R7, STACK
 from appliance.media.netlink import attribute, nested, number, text
@@ -166,6 +167,97 @@ def test_a_tally_shows_what_is_counted(slots: Shortcut, arrays: dict[int, int]) 
         assert tally is not None
         count(arrays, flow, 5, 860)
         assert (tally.packets, tally.octets) == (5, 860)
+
+
+NOW = 5_000_000.25
+"""A monotonic second whose stamp is nowhere near a turn of its 32 bits."""
+
+
+def note(arrays: dict[int, int], flow: Flow, place: int, arrival: float, header: bytes) -> None:
+    """Note a header as the program does."""
+    layout = LAYOUTS[flow.version]
+    at = (flow.local[1] >> 1) * layout.size + layout.samples + place * 16
+    stamp = (int(arrival * 1e9) >> 10) & 0xFFFFFFFF | 1
+    os.pwrite(arrays[flow.version], struct.pack("=I", stamp) + header, at)
+
+
+@pytest.mark.parametrize("flow", [FOUR, SIX])
+def test_headers_are_taken_once_and_as_they_came(
+    slots: Shortcut, arrays: dict[int, int], flow: Flow
+) -> None:
+    tally = slots.put(flow, 4)
+    assert tally is not None
+    assert tally.samples(NOW) == []
+    note(arrays, flow, 7, NOW - 4.0, b"c" * 12)
+    note(arrays, flow, 0, NOW - 0.02, b"e" * 12)
+    note(arrays, flow, 4, NOW - 4.06, b"b" * 12)
+    told = tally.samples(NOW)
+    assert [sample.header[:1] for sample in told] == [b"b", b"c", b"e"]
+    arrivals = [sample.arrival for sample in told]
+    assert arrivals == pytest.approx([NOW - 4.06, NOW - 4.0, NOW - 0.02], abs=3e-6)
+    assert tally.samples(NOW) == []
+
+
+def test_stamps_are_right_where_their_bits_turn(slots: Shortcut, arrays: dict[int, int]) -> None:
+    """The 32 bits of a stamp turn every 4,398 seconds."""
+    tally = slots.put(FOUR, 4)
+    assert tally is not None
+    turn = 3 * (1 << 32) * 1.024e-6
+    note(arrays, FOUR, 0, turn - 1.0, b"a" * 12)
+    note(arrays, FOUR, 1, turn + 0.5, b"b" * 12)
+    told = tally.samples(turn + 1.0)
+    assert [sample.arrival - turn for sample in told] == pytest.approx([-1.0, 0.5], abs=3e-6)
+
+
+def test_what_came_after_the_clock_was_read_came_now(
+    slots: Shortcut, arrays: dict[int, int]
+) -> None:
+    tally = slots.put(FOUR, 4)
+    assert tally is not None
+    note(arrays, FOUR, 0, NOW + 0.001, b"a" * 12)
+    assert [sample.arrival for sample in tally.samples(NOW)] == [NOW]
+
+
+def test_another_stream_finds_no_header_of_the_one_before(
+    slots: Shortcut, arrays: dict[int, int]
+) -> None:
+    slots.put(FOUR, 4)
+    for place in range(8):
+        note(arrays, FOUR, place, NOW, b"a" * 12)
+    tally = slots.put(ELSEWHERE, 4)
+    assert tally is not None
+    assert tally.samples(NOW) == []
+
+
+def test_headers_of_a_stream_that_left_wait_to_be_read(
+    slots: Shortcut, arrays: dict[int, int]
+) -> None:
+    entry = Entry("call", 7, 1)
+    for way, flow in ((0, FOUR), (2, SIX)):
+        tally = slots.put(flow, 4)
+        assert tally is not None
+        entry.beside[way] = tally
+        note(arrays, flow, 0, NOW, bytes((way,)) * 12)
+    entry.leave(0, NOW)
+    entry.leave(1, NOW)
+    assert [(way, sample.header[0]) for way, sample in entry.samples(NOW)] == [(0, 0), (2, 2)]
+    assert entry.samples(NOW) == []
+
+
+def test_few_headers_wait_however_often_a_stream_leaves(
+    slots: Shortcut, arrays: dict[int, int]
+) -> None:
+    entry = Entry("call", 7, 1)
+    for round_ in range(10):
+        tally = slots.put(FOUR, 4)
+        assert tally is not None
+        entry.beside[0] = tally
+        for place in range(8):
+            note(arrays, FOUR, place, NOW + round_, bytes((round_,)) * 12)
+        entry.leave(0, NOW + round_)
+    told = entry.samples(NOW + 10)
+    assert len(told) == UNREAD
+    assert told[-1][1].header[0] == 9
 
 
 def test_slots_outlast_who_wrote_them(arrays: dict[int, int]) -> None:

@@ -165,8 +165,21 @@ def test_silence_is_told_once_and_again_after_sound(trial: Trial) -> None:
 
 def test_sound_within_the_time_is_no_silence(trial: Trial) -> None:
     trial.ask("media.put", relays=[call("x/0", Phone(), Phone())])
-    trial.loop.sweep()
+    for _ in range(5):
+        trial.loop.sweep()
     assert trial.heard() == []
+
+
+def test_relays_take_turns_at_being_looked_at_and_none_is_left_out(trial: Trial) -> None:
+    keys = {f"{number}/0" for number in range(10)}
+    trial.ask("media.put", relays=[call(key, Phone(), Phone()) for key in keys])
+    for key in keys:
+        trial.worker._relays[key]._heard_at -= trial.worker.silence
+    told: list[str] = []
+    for _ in range(5):
+        trial.loop.sweep()
+        told += [message.data["key"] for message in trial.heard()]
+    assert sorted(told) == sorted(keys)
 
 
 def test_a_core_that_was_killed_finds_its_relays_and_silences_again(trial: Trial) -> None:

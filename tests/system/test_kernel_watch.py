@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -96,6 +96,12 @@ def trial(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
     network.close()
 
 
+def short(number: int) -> bytes:
+    """Make a packet of 5 ms."""
+    whole = rtp(number, 40)
+    return whole[:4] + (number * 40).to_bytes(4, "big") + whole[8:]
+
+
 @pytest.fixture
 def phones(trial: Trial) -> Iterator[tuple[Phone, Phone]]:
     hosts = trial.network.phones
@@ -105,10 +111,10 @@ def phones(trial: Trial) -> Iterator[tuple[Phone, Phone]]:
     b.close()
 
 
-def speak(a: Phone, b: Phone, numbers: range) -> None:
+def speak(a: Phone, b: Phone, numbers: range, packet: Callable[[int], bytes] = rtp) -> None:
     for number in numbers:
-        a.rtp.sendto(rtp(number), LOCAL_A)
-        assert b.hears(rtp(number)) == LOCAL_B
+        a.rtp.sendto(packet(number), LOCAL_A)
+        assert b.hears(packet(number)) == LOCAL_B
 
 
 def test_silence_is_told_although_no_packet_is_seen(
@@ -140,6 +146,25 @@ def test_the_record_has_quality_from_copies_of_headers(
     assert quality is not None
     assert (quality.source, quality.codec, quality.loss) == ("headers", "PCMU", 0.0)
     assert ended.from_a.packets == 1024  # type: ignore[union-attr]
+
+
+def test_of_short_packets_no_header_is_missed_between_two_readings(
+    trial: Trial, phones: tuple[Phone, Phone]
+) -> None:
+    """At 5 ms four bursts come in five seconds, and a slot has room for two."""
+    a, b = phones
+    trial.put(relay_between(a, LOCAL_A, b, LOCAL_B))
+    for second in range(12):
+        speak(a, b, range(200 * second, 200 * second + 200), short)
+        if second == 4:
+            trial.read_counters()
+        trial.loop.sweep()
+        trial.turn()
+    trial.drop("call/0")
+    (ended,) = trial.events
+    quality = ended.from_a.quality  # type: ignore[union-attr]
+    assert quality is not None
+    assert (quality.source, quality.loss) == ("headers", 0.0)
 
 
 def test_rtcp_that_the_kernel_passes_is_read(trial: Trial, phones: tuple[Phone, Phone]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -114,12 +115,47 @@ versions = pytest.mark.parametrize("version", [4, 6])
 def test_rtp_leaves_as_it_would_by_the_rules(trial: Trial, version: int) -> None:
     """Addresses, ports, class, hops and both checksums are those of a packet made anew."""
     before = trial.slots.counters(flow_of(version))
-    for sequence in (7, 12, 255, 260, 65535):
+    for sequence in (7, 255, 256, 261, 65535):
         payload = rtp(sequence)
         made = packet(version, payload, hops(version, 64))
         assert trial.run(made) == (SENT_ON, sent_on(version, payload))
     after = trial.slots.counters(flow_of(version))
     assert (after[0] - before[0], after[1] - before[1]) == (5, 5 * 172)
+
+
+@versions
+def test_headers_of_the_sample_are_noted_with_the_moment_they_came(
+    trial: Trial, version: int
+) -> None:
+    flow = flow_of(version, port=20030)
+    tally = trial.slots.put(flow, MARK)
+    assert tally is not None
+    begun = time.monotonic()
+    sequences = (255, 256, 257, 258, 259, 261, 512, 515, 65535)
+    for sequence in sequences:
+        trial.run(packet(version, rtp(sequence), dport=20030))
+    now = time.monotonic()
+    told = tally.samples(now)
+    noted = [sequence for sequence in sequences if sequence % 256 < 4]
+    assert [sample.header for sample in told] == [rtp(sequence)[:12] for sequence in noted]
+    arrivals = [sample.arrival for sample in told]
+    assert arrivals == sorted(arrivals)
+    # To a unit of a stamp.
+    assert begun - 3e-6 <= arrivals[0] and arrivals[-1] <= now
+    assert tally.samples(now) == []
+    trial.slots.take(flow)
+
+
+@versions
+def test_a_sample_replaces_the_one_before_the_last(trial: Trial, version: int) -> None:
+    flow = flow_of(version, port=20032)
+    tally = trial.slots.put(flow, MARK)
+    assert tally is not None
+    for sequence in (0, 256, 512, 768 + 3):
+        trial.run(packet(version, rtp(sequence), dport=20032))
+    told = tally.samples(time.monotonic())
+    assert [sample.header for sample in told] == [rtp(n)[:12] for n in (256, 512, 771)]
+    trial.slots.take(flow)
 
 
 @versions
@@ -159,8 +195,8 @@ OTHERS: dict[str, Callable[[int], Packet | bytes]] = {
     "another port of ours": lambda v: packet(v, dport=20004),
     "RTCP's port": lambda v: packet(v, dport=20001),
     "RTCP on RTP's port": lambda v: packet(v, RTCP + bytes(20)),
-    "the first of a sample": lambda v: packet(v, rtp(256)),
-    "the last of a sample": lambda v: packet(v, rtp(259)),
+    "the one after a sample": lambda v: packet(v, rtp(256 + 4)),
+    "the one after the first sample": lambda v: packet(v, rtp(4)),
     "no RTP": lambda v: packet(v, bytes(40)),
     "hardly RTP": lambda v: packet(v, rtp(7)[:11]),
     "nothing": lambda v: packet(v, b""),
