@@ -41,6 +41,8 @@ class Keeper(Protocol):
     inbox: Inbox
     octets_received: int
     octets_sent: int
+    room: memoryview
+    """`READ` octets that all connections read into, in turn: `udp.LARGEST` says why."""
 
     def clock(self) -> float:
         """Return the time of the last sweep, which stands still while this process does."""
@@ -145,7 +147,8 @@ class Connection:
     def read(self, now: float) -> None:
         """Take what has come."""
         try:
-            data = self.sock.recv(READ)
+            room = self._keeper.room
+            data = room[: self.sock.recv_into(room)].tobytes()
         except BlockingIOError:
             return
         except OSError:

@@ -18,7 +18,7 @@ from itertools import count
 from time import monotonic
 
 from appliance.adapters.addresses import is_numeric, open_stream
-from appliance.adapters.connection import Connection, State
+from appliance.adapters.connection import READ, Connection, State
 from appliance.adapters.mutual_tls import MutualTls, Untrusted
 from appliance.adapters.tls import TlsSession
 from appliance.ports import Inbox
@@ -75,6 +75,7 @@ class Streams:
         self.octets_received = 0
         self.octets_sent = 0
         """Both as on the wire, encrypted."""
+        self.room = memoryview(bytearray(READ))
         self.counts: Counter[str] = Counter()
         """How often what happened: accepted, connected, refused_*, and each reason of a cut."""
         self._loop = loop

@@ -190,10 +190,11 @@ class TlsSession:
         incoming.write(data)
         pending = self._object.pending
         plain = b""
-        # An exception of the ssl module costs 3 µs, so asking for nothing more is avoided.
-        while incoming.pending or pending():
+        # An exception of the ssl module costs 3 µs, so asking for nothing more is avoided; and
+        # whatever is asked for is allocated, so no more is than there can be.
+        while here := max(incoming.pending, pending()):
             try:
-                part = self._object.read(RECORD)
+                part = self._object.read(min(here, RECORD))
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLError:

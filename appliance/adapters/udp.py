@@ -16,7 +16,8 @@ from appliance.sip.flow import Address, Flow
 BATCH = 64
 """Datagrams read per wake-up; at 30 µs each TCP and TLS wait 2 ms at most for their turn."""
 LARGEST = 65_535
-"""Bytes; no UDP datagram is larger. A smaller buffer is not cheaper to read into (1.75 µs)."""
+"""Bytes; no UDP datagram is larger. All are read into one buffer and copied, 0.1 µs: memory of this
+size for each, given back but for what the message needs, has the heap grow around what is kept."""
 SHORTEST = 16
 """Bytes; shorter ones (CRLF or NUL keep-alives) are no SIP message and need no answer."""
 FLOWS = 32_768
@@ -55,6 +56,8 @@ class Datagrams:
         self._receive_buffer = receive_buffer
         self._ports: dict[Address, _Port] = {}
         self._held: list[tuple[Flow, bytes]] | None = None
+        self._buffer = bytearray(LARGEST)
+        self._view = memoryview(self._buffer)
         self.received = 0
         self.sent = 0
         self.octets_received = 0
@@ -86,12 +89,13 @@ class Datagrams:
     def _drain(self, port: _Port) -> None:
         now = monotonic()
         receive = self._inbox.receive
-        recvfrom = port.sock.recvfrom
+        recvfrom_into, buffer, view = port.sock.recvfrom_into, self._buffer, self._view
         flows = port.flows
         batch: list[tuple[bytes, Any]] = []
         with suppress(OSError):  # Empty, or an ICMP error that belongs to a datagram sent earlier.
             for _ in range(BATCH):
-                batch.append(recvfrom(LARGEST))
+                size, source = recvfrom_into(buffer)
+                batch.append((view[:size].tobytes(), source))
         answers: list[tuple[Flow, bytes]] = []
         self._held = answers
         try:
