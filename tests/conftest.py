@@ -54,10 +54,17 @@ def pytest_sessionstart() -> None:
 
 
 def own_network() -> None:
-    """Leave the machine's network for one that has a loopback and nothing else."""
+    """Leave the machine's network for one that has a loopback, and a card that leads nowhere."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "no network of its own for this worker")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for line in (
+        "link set lo up",
+        "link add eth0 type veth peer name wire",
+        "address add 198.51.100.1/24 dev eth0",
+        "link set wire up",
+        "link set eth0 up",
+    ):
+        subprocess.run(["ip", *line.split()], check=True)
 
 
 def obstacle() -> str:

@@ -22,6 +22,9 @@ from tests.fake_core import FakeCore
 class Appliance:
     """An admin process with a core of ours, in a thread of its own; `run` is one command line."""
 
+    by_itself = ("emergency.alerts", "evidence", "mode", "zones")
+    """What it asks core now and then without being told to."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.core = FakeCore()
