@@ -11,28 +11,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import uvloop
 
-from appliance.adapters.journal import Journal
 from appliance.adapters.listener import Listener
-from appliance.adapters.store import Store
-from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.adapters.wire import SipWire
 from appliance.call.actions import Action
-from appliance.runtime import Runtime
-from appliance.settings import Settings
-from appliance.sip.flow import Flow
-from benchmarks.adapter_udp import EchoCore, NoWorld
+from appliance.sip.flow import Flow, Transport
+from benchmarks.adapter_udp import EchoCore, serving
 
 HEAD = b"REGISTER sip:example.com SIP/2.0\r\n" + b"X-Header: some value\r\n" * 16
 REGISTER = HEAD + b"Content-Length: 0\r\n\r\n"
 ROUNDS = 40
-PHONES = {"TCP": 64, "TLS": 8}
+PHONES: dict[Transport, int] = {"TCP": 64, "TLS": 8}
 """As many as one turn of the loop accepts, or begins handshakes with."""
 
 
@@ -63,11 +56,11 @@ class Bench:
         cost = (time.process_time_ns() - begun) / 1000 / phones
         self.best[name] = min(cost, self.best.get(name, cost))
 
-    def dial(self, transport: str) -> list[socket.socket]:
+    def dial(self, transport: Transport) -> list[socket.socket]:
         """Connect phones."""
         phones = []
         for _ in range(PHONES[transport]):
-            phone = socket.create_connection(self.listeners[transport].local)  # type: ignore[index]
+            phone = socket.create_connection(self.listeners[transport].local)
             phone.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             phones.append(phone)
         return phones
@@ -123,24 +116,11 @@ def shake(phone: ssl.SSLSocket) -> None:
 
 async def measure() -> None:
     """Run all rounds and print the steps and their sums."""
-    loop = asyncio.get_running_loop()
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Journal()
-        store = Store(Path(folder) / "core.db", journal.notice)
-        store.start()
-        nothing = NoWorld()
-        runtime = Runtime(loop, Echo(), store, nothing, nothing, (nothing, nothing), journal)
-        settings = Settings(sip_port=0, sips_port=0, addresses=("127.0.0.1",))
-        context = server_context(*ensure_certificate(Path(folder), ["localhost"]))
-        wire = SipWire(loop, runtime, journal.notice, settings, context)
-        runtime.start(wire)
-        wire.start()
+    with serving(Echo(), encrypted=True) as (_, wire):
         bench = Bench(wire)
         for _ in range(ROUNDS):
             await bench.tcp()
             await bench.tls()
-        wire.stop()
-        store.stop()
     for transport in PHONES:
         steps = {name: cost for name, cost in bench.best.items() if name.startswith(transport)}
         for name, cost in steps.items():

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import uvloop
 
 from appliance.adapters.journal import Journal
 from appliance.adapters.store import Store
+from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.adapters.wire import SipWire
 from appliance.call.actions import Action, Send
 from appliance.runtime import Runtime
@@ -77,29 +80,34 @@ def bare(messages: int) -> float:
             return (time.process_time() - begun) / messages
 
 
-async def adapted(messages: int) -> float:
-    """Echo through adapter and runtime; return CPU seconds per message."""
-    loop = asyncio.get_running_loop()
+@contextmanager
+def serving(core: EchoCore, encrypted: bool = False) -> Iterator[tuple[Runtime, SipWire]]:
+    """Have runtime and sockets around a core, in a loop that runs, at ports the kernel picks."""
+    loop, journal, nothing = asyncio.get_running_loop(), Journal(), NoWorld()
     with tempfile.TemporaryDirectory() as folder:
-        journal = Journal()
         store = Store(Path(folder) / "core.db", journal.notice)
         store.start()
-        nothing = NoWorld()
-        runtime = Runtime(loop, EchoCore(), store, nothing, nothing, (nothing, nothing), journal)
+        runtime = Runtime(loop, core, store, nothing, nothing, (nothing, nothing), journal)
         settings = Settings(sip_port=0, sips_port=0, addresses=("127.0.0.1",))
-        wire = SipWire(loop, runtime, journal.notice, settings)
+        own = ensure_certificate(Path(folder), ["localhost"]) if encrypted else None
+        context = server_context(*own) if own else None
+        wire = SipWire(loop, runtime, journal.notice, settings, context)
         runtime.start(wire)
         wire.start()
-        with load(wire.served["UDP"][0], messages):
-            while runtime.messages == 0:
-                await asyncio.sleep(0.001)
-            begun, first = time.process_time(), runtime.messages
-            while runtime.messages < messages:
-                await asyncio.sleep(0.01)
-            cost = (time.process_time() - begun) / (messages - first)
+        yield runtime, wire
         wire.stop()
         store.stop()
-    return cost
+
+
+async def adapted(messages: int) -> float:
+    """Echo through adapter and runtime; return CPU seconds per message."""
+    with serving(EchoCore()) as (runtime, wire), load(wire.served["UDP"][0], messages):
+        while runtime.messages == 0:
+            await asyncio.sleep(0.001)
+        begun, first = time.process_time(), runtime.messages
+        while runtime.messages < messages:
+            await asyncio.sleep(0.01)
+        return (time.process_time() - begun) / (messages - first)
 
 
 def load(address: Address, messages: int) -> subprocess.Popen[bytes]:

@@ -70,10 +70,10 @@ def _of_words(words: list[str]) -> Asked:
 def _probe(name: str) -> Callable[[Asked], dict[str, Any]]:
     """Import scapy only now: what is refused needs none of its 0.4 s."""
     if name == "arp":
-        from netdiag import arp  # noqa: PLC0415
+        from netdiag import arp  # noqa: PLC0415  # 0.4 s
 
         return arp.look
-    from netdiag import dhcp  # noqa: PLC0415
+    from netdiag import dhcp  # noqa: PLC0415  # 0.4 s
 
     return dhcp.look
 

@@ -52,7 +52,7 @@ class Listener:
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
             try:
-                descriptor, source = self._sock._accept()  # type: ignore[attr-defined]
+                descriptor, source = self._sock._accept()  # type: ignore[attr-defined]  # see below
             except BlockingIOError:
                 self._mark = SIGNALLING.value  # All who come from now on begin with it.
                 return

@@ -235,7 +235,8 @@ def _revoked(trust: Trust, authorities: list[x509.Certificate]) -> set[int]:
 
 
 def _signed(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+    key = authority.public_key()
     try:
-        return crl.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
+        return crl.is_signature_valid(key)  # type: ignore[arg-type]  # others: TypeError
     except (InvalidSignature, TypeError, ValueError):
         return False

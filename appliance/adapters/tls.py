@@ -223,11 +223,11 @@ class TlsSession:
 
     def verified_chain(self) -> list[bytes]:
         """Return the peer's certificate and those that vouch for it, as DER, the root last."""
-        # Python before 3.13 has it in its C object only.
         native = getattr(self._object, "get_verified_chain", None)
         if native is not None:
             return list(native())
-        inner = self._object._sslobj  # type: ignore[attr-defined]
+        # Python before 3.13 has it in its C object only.
+        inner = self._object._sslobj  # type: ignore[attr-defined]  # no public way to it
         return [one.public_bytes(_DER) for one in inner.get_verified_chain()]
 
     def farewell(self) -> bytes:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Protocol
+from typing import Annotated, BinaryIO, Protocol
 
 import msgspec
 from aiohttp import web
@@ -95,10 +95,10 @@ class BackupApi:
                 async with asyncio.timeout(SNAPSHOT_TIMEOUT):
                     await self._core.call("store.snapshot")
             await self._store.snapshot()
-            try:
-                file: Any = tempfile.TemporaryFile(dir=self._settings.data)  # noqa: SIM115
-            except OSError as error:
-                raise Unavailable(f"the backup cannot be written: {error.strerror}") from error
-            with file:
+            with contextlib.ExitStack() as stack:
+                try:
+                    file = stack.enter_context(tempfile.TemporaryFile(dir=self._settings.data))
+                except OSError as error:
+                    raise Unavailable(f"the backup cannot be written: {error.strerror}") from error
                 told = self._settings, self._settings_file, file, passphrase
                 yield file, await asyncio.to_thread(write_backup, *told)
