@@ -80,9 +80,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         return _show_in_force(arguments)
-    bundle, problems = check_file(arguments.file)
-    if bundle is None:
-        raise LocalError(f"{problems[0]}; `bundle validate` lists all {len(problems)} problems")
+    bundle = valid_bundle(arguments.file)
     if arguments.json:
         print_json(bundle)
         return OK
@@ -173,6 +171,32 @@ def _sample(arguments: argparse.Namespace) -> int:
     print(f"{site}: {_summary(sample.bundle)}")
     print(f"{phones}: {len(sample.phones)} phones with their passwords")
     return OK
+
+
+def add_bundle_option(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a command look at the bundle of a file."""
+    about = "bundle, JSON (default: the one that is stored here)"
+    parser.add_argument("--bundle", type=Path, metavar="FILE", help=about)
+
+
+def bundle_of(arguments: argparse.Namespace) -> Bundle:
+    """Return the bundle of the file named, else the one stored here; raises LocalError."""
+    if arguments.bundle is not None:
+        return valid_bundle(arguments.bundle)
+    file = settings_of(arguments).bundle_file
+    try:
+        return decode(file.read_bytes())
+    except OSError as error:
+        raise LocalError(f"{file}: {error.strerror}; name a bundle with --bundle") from error
+
+
+def valid_bundle(file: Path) -> Bundle:
+    """Return the bundle of a file (`-`: standard input); raises LocalError with its first error."""
+    bundle, problems = check_file(file)
+    if bundle is None:
+        text = f"`bundle validate` lists all {len(problems)} problems"
+        raise LocalError(f"{file}: {problems[0]}; {text}")
+    return bundle
 
 
 def check_file(file: Path) -> tuple[Bundle | None, list[Problem]]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from appliance.bundle import Bundle, Group, User, decode
+from appliance.bundle import Bundle, Group, User
 from appliance.bundle.rules.ways import dead_ends
-from appliance.cli.bundle import check_file, print_problems
-from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
+from appliance.cli.bundle import add_bundle_option, bundle_of, check_file, print_problems
+from appliance.cli.options import NO, OK, add_json_option, new_parser
 from appliance.cli.output import clean, coloured, print_json, print_table
-from appliance.errors import LocalError
 from appliance.premises import Premises
 from appliance.rehearsal import Rehearsal, group_rows, moment_at, rehearse, words
 from sdg.walk import Walked
@@ -34,8 +33,7 @@ def add_parser(subparsers: Any) -> None:
     _add_test_options(tester)
     tester.set_defaults(run=_test)
     for parser in (lister, tester):
-        about = "bundle, JSON (default: the one that is stored here)"
-        parser.add_argument("--bundle", type=Path, metavar="FILE", help=about)
+        add_bundle_option(parser)
         about = "such a time at the site, like '2026-12-25 09:00' (default: now)"
         parser.add_argument("--at", metavar="TIME", help=about)
     for parser in (lister, check, tester):
@@ -56,7 +54,7 @@ def _add_test_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    bundle = _bundle(arguments)
+    bundle = bundle_of(arguments)
     at = time.time() if arguments.at is None else moment_at(arguments.at, bundle)
     rows = group_rows(bundle, at)
     if arguments.json:
@@ -93,7 +91,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    bundle = _bundle(arguments)
+    bundle = bundle_of(arguments)
     asked = Rehearsal(
         arguments.group,
         arguments.caller or "",
@@ -119,18 +117,3 @@ def _print_walk(group: Group, caller: User, at: float, bundle: Bundle, steps: li
     for step in steps:
         outcome = f" → {step.outcome}" if step.outcome else ""
         print(f"{step.after:6.0f} s  {clean(step.step)}{clean(outcome)}")
-
-
-def _bundle(arguments: argparse.Namespace) -> Bundle:
-    """Return the bundle of the file named, else the one stored here; raises LocalError."""
-    if arguments.bundle is not None:
-        bundle, problems = check_file(arguments.bundle)
-        if bundle is None:
-            text = f"{arguments.bundle}: {problems[0]}"
-            raise LocalError(f"{text}; `sdg check` lists what is wrong with groups")
-        return bundle
-    file = settings_of(arguments).bundle_file
-    try:
-        return decode(file.read_bytes())
-    except OSError as error:
-        raise LocalError(f"{file}: {error.strerror}; name a bundle with --bundle") from error

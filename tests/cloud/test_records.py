@@ -141,16 +141,22 @@ def test_a_failing_cloud_is_not_asked_for_every_record(tmp_path: Path) -> None:
     run(tmp_path, script, 100)
 
 
+async def lose_the_acknowledgement(t: Trial) -> None:
+    """Have the cloud take a record, and core be away at that moment."""
+
+    async def take_core_away(request: web.Request) -> web.StreamResponse:
+        t.core.away = True
+        return web.Response(status=201)
+
+    t.cloud.answers = [take_core_away]
+    with pytest.raises(Unavailable):
+        await t.upload.upload()
+    t.core.away = False
+
+
 def test_a_core_that_was_away_at_the_acknowledgement_is_told_later(tmp_path: Path) -> None:
     async def script(t: Trial) -> None:
-        async def take_core_away(request: web.Request) -> web.StreamResponse:
-            t.core.away = True
-            return web.Response(status=201)
-
-        t.cloud.answers = [take_core_away]
-        with pytest.raises(Unavailable):
-            await t.upload.upload()
-        t.core.away = False
+        await lose_the_acknowledgement(t)
         await t.upload.upload()
         assert t.cloud.arrivals == ["call-0"]
         assert t.acknowledged == {"call-0"}
@@ -162,14 +168,7 @@ def test_when_we_are_killed_before_the_acknowledgement_the_cloud_still_counts_on
     tmp_path: Path,
 ) -> None:
     async def script(t: Trial) -> None:
-        async def take_core_away(request: web.Request) -> web.StreamResponse:
-            t.core.away = True
-            return web.Response(status=201)
-
-        t.cloud.answers = [take_core_away]
-        with pytest.raises(Unavailable):
-            await t.upload.upload()
-        t.core.away = False
+        await lose_the_acknowledgement(t)
         t.restart()
         await t.upload.upload()
         assert t.cloud.arrivals == ["call-0", "call-0"]
