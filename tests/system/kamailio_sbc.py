@@ -17,6 +17,7 @@ fork=yes
 children=1
 tcp_children=1
 disable_core_dump=yes
+auto_aliases=no
 listen=udp:{address}:5060
 {tls}
 loadmodule "kex.so"
