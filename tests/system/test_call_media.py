@@ -13,9 +13,10 @@ import pytest
 from appliance.media.sounds import Sounds
 from appliance.rtp.g711 import decode_ulaw
 from tests.system.baresip import Baresip
+from tests.system.desk import desk_phone
 from tests.system.network import APPLIANCE
 from tests.system.secure_phone import LENGTHS, SecurePhone
-from tests.system.site import DOMAIN, System, password, site_in_outage
+from tests.system.site import System, site_in_outage
 from tests.system.test_outage import hang_up, talk
 from tests.system.tone import PACKET, RATE
 from tests.system.waiting import until
@@ -38,17 +39,6 @@ def site(tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-def phone(site: System, number: int, more: str = "") -> Baresip:
-    name = str(101 + number)
-    account = (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
-        f';audio_codecs=PCMU;answermode=auto;outbound="sip:{APPLIANCE}"{more}'
-    )
-    one = Baresip(site.phone(number), site.folder, 500 + 200 * number, account)
-    one.wait("REGISTER_OK", 20)
-    return one
-
-
 def record_of(site: System, known: int = 0) -> dict[str, object]:
     """Wait for a record more than were known, and give the newest."""
 
@@ -64,7 +54,7 @@ def test_ports_that_another_program_holds_cost_no_call(site: System) -> None:
     log = site.folder / "holder.log"
     site.network.appliance.start(sys.executable, "-c", HOLD_PORTS, APPLIANCE, *held, log=log)
     until(lambda: "held" in log.read_text(), 10, "the ports are held", log.read_text)
-    one, other = phone(site, 0), phone(site, 1)
+    one, other = desk_phone(site, 0), desk_phone(site, 1)
     talk(one, other)
     hang_up(one, other)
     steps = record_of(site)["steps"]
@@ -72,7 +62,7 @@ def test_ports_that_another_program_holds_cost_no_call(site: System) -> None:
 
 
 def test_rtp_and_srtp_phones_hear_each_other_both_ways(site: System) -> None:
-    clear, secure = phone(site, 0), phone(site, 1, ";mediaenc=srtp-mand")
+    clear, secure = desk_phone(site, 0), desk_phone(site, 1, more=";mediaenc=srtp-mand")
     talk(clear, secure)
     hang_up(clear, secure)
     shown = str(record_of(site)["steps"])
@@ -86,7 +76,7 @@ def test_rtp_and_srtp_phones_hear_each_other_both_ways(site: System) -> None:
 
 
 def test_srtp_phones_share_a_key_and_packets_pass(site: System) -> None:
-    one, other = (phone(site, number, ";mediaenc=srtp-mand") for number in (0, 1))
+    one, other = (desk_phone(site, number, more=";mediaenc=srtp-mand") for number in (0, 1))
     talk(one, other)
     until(lambda: site.kernel_flows() == 4, 5, "the kernel has the call", site.evidence)
     hang_up(other, one)
@@ -94,7 +84,7 @@ def test_srtp_phones_share_a_key_and_packets_pass(site: System) -> None:
 
 
 def test_every_suite_is_bridged_and_keys_change_while_people_talk(site: System) -> None:
-    clear = phone(site, 0)
+    clear = desk_phone(site, 0)
     secure = SecurePhone(site.phone(2), "103", 980)
     try:
         for suite in LENGTHS:
@@ -125,7 +115,7 @@ def enough(site: System, count: int) -> list[dict[str, Any]]:
 
 
 def test_who_is_held_hears_the_music_sample_by_sample(site: System) -> None:
-    clear = phone(site, 0)
+    clear = desk_phone(site, 0)
     secure = SecurePhone(site.phone(2), "103", 980)
     try:
         for suite in ("AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM"):
@@ -146,7 +136,7 @@ def test_who_is_held_hears_the_music_sample_by_sample(site: System) -> None:
 def test_a_held_phone_takes_the_music_and_then_its_peer_again(
     site: System, encryption: str
 ) -> None:
-    one, other = phone(site, 0, encryption), phone(site, 1, encryption)
+    one, other = desk_phone(site, 0, more=encryption), desk_phone(site, 1, more=encryption)
     talk(one, other)
     for _ in range(2):
         one.do("hold")

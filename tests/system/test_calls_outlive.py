@@ -14,9 +14,10 @@ import pytest
 
 from tests.system.baresip import Baresip
 from tests.system.capture import Capture
+from tests.system.desk import desk_phone
 from tests.system.network import APPLIANCE
 from tests.system.sipp import Sipp
-from tests.system.site import DOMAIN, System, password, site_in_outage
+from tests.system.site import DOMAIN, System, site_in_outage
 from tests.system.test_outage import hang_up, hear_each_other, talk
 from tests.system.waiting import until
 
@@ -45,16 +46,7 @@ def site_without_kernel(tmp_path: Path) -> Iterator[System]:
 
 
 def phone(site: System, number: int, transport: str = "udp", answers: str = "auto") -> Baresip:
-    name = str(101 + number)
-    encryption = ";mediaenc=srtp-mand" if transport == "tls" else ""
-    account = (
-        f"<sip:{name}@{DOMAIN};transport={transport}>;auth_user={name};auth_pass={password(name)}"
-        f";regint=12;audio_codecs=PCMU;answermode={answers}{encryption}"
-        f';outbound="sip:{APPLIANCE}:{5091 if transport == "tls" else 5060};transport={transport}"'
-    )
-    one = Baresip(site.phone(number), site.folder, 500 + 200 * number, account)
-    one.wait("REGISTER_OK", 20)
-    return one
+    return desk_phone(site, number, transport, answers=answers, expires=12)
 
 
 class Traffic:

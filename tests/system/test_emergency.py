@@ -20,6 +20,7 @@ import pytest
 from benchmarks.generator import COMMON, compile_program
 from tests.adapters.pki import Pki
 from tests.system.baresip import Baresip
+from tests.system.desk import account
 from tests.system.kamailio_sbc import KamailioSbc
 from tests.system.network import APPLIANCE, Host
 from tests.system.site import (
@@ -28,7 +29,6 @@ from tests.system.site import (
     System,
     bundle,
     credential,
-    password,
     site_in_outage,
 )
 from tests.system.waiting import until
@@ -57,8 +57,8 @@ class Scene:
 
     def __init__(self, site: System, folder: Path, files: tuple[Path, Path], ours: Path) -> None:
         self.site = site
-        self.user = Baresip(site.phone(USER), site.folder, 500, registered("101"))
-        self.guard = Baresip(site.phone(GUARD), site.folder, 600, registered("102"))
+        self.user = Baresip(site.phone(USER), site.folder, 500, account(0))
+        self.guard = Baresip(site.phone(GUARD), site.folder, 600, account(1))
         self.stranger = Baresip(site.phone(STRANGER), site.folder, 700, unregistered("nobody"))
         outside = site.phone(OUTSIDE)
         self.sbc = KamailioSbc(site.phone(SBC), folder, outside, files, ours)
@@ -92,13 +92,6 @@ class Scene:
 
     def records(self) -> list[dict[str, Any]]:
         return [row for row in self.site.holdfast("records") or [] if row["sealed"]]
-
-
-def registered(name: str) -> str:
-    return (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
-        f';audio_codecs=PCMU;answermode=auto;outbound="sip:{APPLIANCE}"'
-    )
 
 
 def unregistered(name: str) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.system.baresip import Baresip
+from tests.system.desk import account, desk_phone
 from tests.system.ear import tones
 from tests.system.linphone import Linphone
-from tests.system.network import APPLIANCE
 from tests.system.sipp import Sipp
-from tests.system.site import DOMAIN, HOLDFAST, System, credential, password, site_in_outage
+from tests.system.site import DOMAIN, HOLDFAST, System, credential, site_in_outage
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
@@ -61,14 +61,6 @@ LADDER = [
 """A call of 101 to a group, which goes on to 102, who forwards to 103, who transfers to 104."""
 
 
-def account(number: int, answers: str = "auto") -> str:
-    name = str(101 + number)
-    return (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
-        f';audio_codecs=PCMU;answermode={answers};outbound="sip:{APPLIANCE}"'
-    )
-
-
 class Phones:
     """A site in an outage with phones: 101 to 103, 104 that mixes, and 106 that follows a script.
 
@@ -77,16 +69,10 @@ class Phones:
 
     def __init__(self, site: System) -> None:
         self.site = site
-        self.one, self.two, self.three = (self._phone(number) for number in range(3))
+        self.one, self.two, self.three = (desk_phone(site, number) for number in range(3))
         self.mixer = Linphone(site.phone(3), site.folder, "104")
         self.script = Sipp(site.phone(4), site.folder, "106")
         self.script.register()
-
-    def _phone(self, number: int) -> Baresip:
-        host, folder = self.site.phone(number), self.site.folder
-        one = Baresip(host, folder, 500 + 200 * number, account(number))
-        one.wait("REGISTER_OK", 20)
-        return one
 
     def dial(self, phone: Baresip, number: str) -> int:
         """Have a phone call; return how many events it had before."""
@@ -224,7 +210,7 @@ def test_a_call_is_parked_and_fetched_by_somebody_else(phones: Phones) -> None:
 @pytest.fixture(scope="module")
 def manual(phones: Phones) -> Baresip:
     """The phone of 102, which answers from now on when it is told to."""
-    phones.become(phones.two, account(1, "manual"))
+    phones.become(phones.two, account(1, answers="manual"))
     return phones.two
 
 
@@ -273,7 +259,7 @@ def test_a_call_to_somebody_whose_phone_is_gone_goes_on(phones: Phones, slow: Ba
 
     until(gone, 10, "102 has no phone here", phones.site.evidence)
     stood_in_for(phones, phones.dial(phones.one, "102"), "unreachable")
-    phones.become(slow, account(1, "manual"))
+    phones.become(slow, account(1, answers="manual"))
 
 
 @pytest.mark.parametrize("code", ["*98", "*97102"])

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.system.baresip import Baresip
+from tests.system.desk import desk_phone
 from tests.system.network import APPLIANCE
 from tests.system.sip import PORTS, Line
-from tests.system.site import DOMAIN, System, password, site_in_outage
+from tests.system.site import DOMAIN, System, site_in_outage
 from tests.system.waiting import until
 
 SECONDS = 60
@@ -96,18 +97,6 @@ class Vandal(threading.Thread):
             line.reset()
 
 
-def phone(site: System, number: int) -> Baresip:
-    name = str(101 + number)
-    account = (
-        f"<sip:{name}@{DOMAIN};transport=tls>;auth_user={name};auth_pass={password(name)}"
-        f";regint=30;answermode=auto;mediaenc=srtp-mand"
-        f';outbound="sip:{APPLIANCE}:5091;transport=tls"'
-    )
-    one = Baresip(site.phone(number), site.folder, 500 + 200 * number, account)
-    one.wait("REGISTER_OK", 20)
-    return one
-
-
 def memory(pid: int) -> int:
     """Give a process's resident memory, octets."""
     fields = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()
@@ -125,7 +114,7 @@ def good_call(one: Baresip, other: Baresip) -> None:
 
 
 def test_garbage_harms_nobody(site: System) -> None:
-    one, other = phone(site, 0), phone(site, 1)
+    one, other = (desk_phone(site, number, "tls", expires=30) for number in (0, 1))
     (core,) = site.processes("core")
     good_call(one, other)
     stop = threading.Event()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.system.baresip import Baresip
-from tests.system.network import APPLIANCE
-from tests.system.site import DOMAIN, System, password, site_in_outage
+from tests.system.desk import desk_phone
+from tests.system.site import DOMAIN, System, site_in_outage
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
@@ -48,17 +48,6 @@ def site(tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-def phone(site: System, number: int, answers: str = "auto") -> Baresip:
-    name = str(101 + number)
-    account = (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
-        f';audio_codecs=PCMU;answermode={answers};outbound="sip:{APPLIANCE}"'
-    )
-    one = Baresip(site.phone(number), site.folder, 500 + 200 * number, account)
-    one.wait("REGISTER_OK", 20)
-    return one
-
-
 def steps_of(site: System) -> list[str]:
     """Wait for the only record and give its steps."""
 
@@ -75,7 +64,11 @@ def talk(one: Baresip, other: Baresip) -> None:
 
 
 def test_a_key_in_the_menu_rings_all_and_the_loser_is_let_go(site: System) -> None:
-    caller, member, other = phone(site, 0), phone(site, 1), phone(site, 2, "manual")
+    caller, member, other = (
+        desk_phone(site, 0),
+        desk_phone(site, 1),
+        desk_phone(site, 2, answers="manual"),
+    )
     caller.dial(f"sip:700@{DOMAIN}")
     caller.wait("CALL_ESTABLISHED", 10)
     until(lambda: caller.heard_amount() > 8000, 10, "the prompt is heard", caller.trace)
@@ -91,7 +84,7 @@ def test_a_key_in_the_menu_rings_all_and_the_loser_is_let_go(site: System) -> No
 
 
 def test_an_extension_dialled_in_the_menu_rings(site: System) -> None:
-    caller, member = phone(site, 0), phone(site, 1)
+    caller, member = desk_phone(site, 0), desk_phone(site, 1)
     caller.dial(f"sip:700@{DOMAIN}")
     caller.wait("CALL_ESTABLISHED", 10)
     for key in "102":
@@ -102,7 +95,7 @@ def test_an_extension_dialled_in_the_menu_rings(site: System) -> None:
 
 
 def test_who_has_no_phone_is_passed_over_and_a_busy_one_leads_on(site: System) -> None:
-    caller, member = phone(site, 0), phone(site, 1)
+    caller, member = desk_phone(site, 0), desk_phone(site, 1)
     caller.dial(f"sip:702@{DOMAIN}")
     talk(caller, member)
     caller.do("hangup")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,91 +13,26 @@ import pytest
 
 from appliance.call.actions import Relay, RelaySide
 from tests.system.media import RTCP, Media, Phone, relay_between, rtp
-from tests.system.network import APPLIANCE, APPLIANCE_6, Network
-from tests.system.two_networks import FAR_APPLIANCE, FAR_APPLIANCE_6, FAR_PHONE, FAR_PHONE_6, build
+from tests.system.network import APPLIANCE, Network
+from tests.system.relayed import ACROSS, LAN, Call, MakeCall, Place, call, media, network
 from tests.system.waiting import until
 
-LAN = {
-    4: ("10.77.0.11", APPLIANCE, "10.77.0.12", APPLIANCE),
-    6: ("fd77::11", APPLIANCE_6, "fd77::12", APPLIANCE_6),
-}
-ACROSS = {
-    4: ("10.77.0.11", APPLIANCE, FAR_PHONE, FAR_APPLIANCE),
-    6: ("fd77::11", APPLIANCE_6, FAR_PHONE_6, FAR_APPLIANCE_6),
-}
+__all__ = ["call", "media", "network"]
+
 STRANGER = {4: "10.77.0.13", 6: "fd77::13"}
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    made = build()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def media(network: Network, tmp_path: Path) -> Iterator[Media]:
-    made = Media(network.appliance, tmp_path)
-    yield made
-    made.drop("call/0")
-    made.end()
-    assert "holdfast_media" not in network.appliance.run("nft", "list", "tables")
-
-
-class Call:
-    """Two phones and the relay between them."""
-
-    def __init__(self, network: Network, places: tuple[str, str, str, str]) -> None:
-        here, self.local_a, there, self.local_b = places
-        far = network.phones[3] if there in (FAR_PHONE, FAR_PHONE_6) else network.phones[1]
-        self.a, self.b = Phone(network.phones[0], here), Phone(far, there)
-        self.relay = relay_between(self.a, (self.local_a, 20000), self.b, (self.local_b, 20002))
-
-    def talks(self, count: int = 5) -> None:
-        """Let RTP and RTCP go both ways, each packet from the port the phone sends to."""
-        ways = (
-            (self.a, self.b, (self.local_a, 20000), (self.local_b, 20002)),
-            (self.b, self.a, (self.local_b, 20002), (self.local_a, 20000)),
-        )
-        for speaker, hearer, to, source in ways:
-            for number in range(count):
-                speaker.rtp.sendto(rtp(number), to)
-                assert hearer.hears(rtp(number)) == source
-            speaker.rtcp.sendto(RTCP, (to[0], to[1] + 1))
-            assert hearer.hears(RTCP, rtcp=True) == (source[0], source[1] + 1)
-
-    def close(self) -> None:
-        self.a.close()
-        self.b.close()
-
-
-@pytest.fixture
-def call(network: Network) -> Iterator[Callable[[tuple[str, str, str, str]], Call]]:
-    calls: list[Call] = []
-
-    def make(places: tuple[str, str, str, str]) -> Call:
-        calls.append(Call(network, places))
-        return calls[-1]
-
-    yield make
-    for one in calls:
-        one.close()
-
-
-MakeCall = Callable[[tuple[str, str, str, str]], Call]
 
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("places", [LAN, ACROSS], ids=["lan", "across"])
 def test_audio_passes_without_the_process(
-    media: Media, call: MakeCall, places: dict[int, tuple[str, str, str, str]], version: int
+    media: Media, call: MakeCall, places: dict[int, Place], version: int
 ) -> None:
     made = call(places[version])
     media.put(made.relay)
     media.wait_for_flows(4)
     media.process.send_signal(signal.SIGSTOP)
     try:
-        made.talks()
+        made.talks(reports=True)
     finally:
         media.process.send_signal(signal.SIGCONT)
     (ended,) = media.drop("call/0")
@@ -145,7 +80,7 @@ def test_a_strangers_packets_are_dropped_and_counted(
         for port in (20000, 20001, 20002, 20003):
             stranger.rtp.sendto(rtp(number), (made.local_a, port))
     assert made.a.hears_nothing() and made.b.hears_nothing()
-    made.talks()
+    made.talks(reports=True)
     (ended,) = media.drop("call/0")
     assert (ended.from_a.dropped, ended.from_b.dropped) == (40, 40)
     assert (ended.from_a.packets, ended.from_b.packets) == (5, 5)
@@ -155,7 +90,7 @@ def test_a_strangers_packets_are_dropped_and_counted(
 def test_who_sends_first_does_not_capture_a_phone_that_is_learnt(
     media: Media, network: Network, call: MakeCall
 ) -> None:
-    made = call(LAN[4])
+    made = call()
     attacker = Phone(network.phones[2], "10.77.0.13")
     # The SDP names an address behind the phone's NAT; it signals from the one it really has.
     behind = RelaySide(
@@ -172,7 +107,7 @@ def test_who_sends_first_does_not_capture_a_phone_that_is_learnt(
     media.wait_for_flows(4)
     media.process.send_signal(signal.SIGSTOP)
     attacker.rtp.sendto(rtp(6), (APPLIANCE, 20000))
-    made.talks()
+    made.talks(reports=True)
     media.process.send_signal(signal.SIGCONT)
     (ended,) = media.drop("call/0")
     assert ended.from_a.dropped == 6
@@ -182,7 +117,7 @@ def test_who_sends_first_does_not_capture_a_phone_that_is_learnt(
 def test_a_phone_is_learnt_again_only_after_another_offer(
     media: Media, network: Network, call: MakeCall
 ) -> None:
-    made = call(LAN[4])
+    made = call()
     moved = Phone(network.phones[0], "10.77.0.11", 4100)
     behind = RelaySide((APPLIANCE, 20000), None, learn=True, learn_from="10.77.0.11")
     media.put(Relay("call/0", 1, behind, made.relay.b))
@@ -204,10 +139,10 @@ def test_a_phone_is_learnt_again_only_after_another_offer(
 def test_a_changed_address_takes_effect_and_counts_go_on(
     media: Media, network: Network, call: MakeCall
 ) -> None:
-    made = call(LAN[4])
+    made = call()
     media.put(made.relay)
     media.wait_for_flows(4)
-    made.talks()
+    made.talks(reports=True)
     other = Phone(network.phones[2], "10.77.0.13")
     media.put(Relay("call/0", 2, made.relay.a, RelaySide(made.relay.b.local, other.address)))
     until(lambda: "10.77.0.13" in media.elements(), 5, "the new address", media.evidence)
@@ -223,7 +158,7 @@ def test_a_changed_address_takes_effect_and_counts_go_on(
 def test_a_call_that_is_recorded_or_held_comes_back_to_user_space(
     media: Media, call: MakeCall
 ) -> None:
-    made = call(LAN[4])
+    made = call()
     media.put(made.relay)
     media.wait_for_flows(4)
     held = RelaySide(made.relay.b.local, None)
@@ -231,7 +166,7 @@ def test_a_call_that_is_recorded_or_held_comes_back_to_user_space(
     media.wait_for_flows(0)
     media.put(Relay("call/0", 3, made.relay.a, made.relay.b))
     media.wait_for_flows(4)
-    made.talks()
+    made.talks(reports=True)
 
 
 @contextmanager
@@ -267,7 +202,7 @@ def test_where_others_drop_what_is_forwarded_user_space_carries(
         for phone in (made.a, made.b):
             while not phone.hears_nothing(0.1):
                 pass
-        made.talks()
+        made.talks(reports=True)
     said = [line for line in media.log.read_text().splitlines() if "does not leave" in line]
     assert len(said) == 1 and made.local_a in said[0]
 
@@ -275,13 +210,13 @@ def test_where_others_drop_what_is_forwarded_user_space_carries(
 def test_others_may_allow_what_the_kernel_relays(
     media: Media, network: Network, call: MakeCall
 ) -> None:
-    made = call(LAN[4])
+    made = call()
     allowed = "meta mark & 0xf0000000 == 0x40000000 accept"
     with rules_for_forwarded_packets(network, allowed):
         media.put(made.relay)
         media.wait_for_flows(4)
         for _ in range(4):
-            made.talks(40)
+            made.talks(range(40), reports=True)
             time.sleep(1)
         assert media.flows() == 4
     assert "does not leave" not in media.log.read_text()
@@ -290,7 +225,7 @@ def test_others_may_allow_what_the_kernel_relays(
 def test_ports_used_again_at_once_are_the_new_calls_alone(
     media: Media, network: Network, call: MakeCall
 ) -> None:
-    first = call(LAN[4])
+    first = call()
     other = Phone(network.phones[2], "10.77.0.13")
     second = relay_between(
         other, first.relay.a.local, first.b, (first.local_b, 20002), "call/again"
@@ -317,12 +252,12 @@ def test_ports_used_again_at_once_are_the_new_calls_alone(
 
 
 def test_fragments_pass_by_user_space(media: Media, call: MakeCall) -> None:
-    made = call(LAN[4])
+    made = call()
     media.put(made.relay)
     media.wait_for_flows(4)
     made.a.rtp.sendto(rtp(1, 3000), (APPLIANCE, 20000))
     assert made.b.hears(rtp(1, 3000)) == (APPLIANCE, 20002)
-    made.talks()
+    made.talks(reports=True)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -381,7 +316,7 @@ def test_packets_are_marked_ef_and_no_phone_is_redirected(
         else (socket.IPPROTO_IP, socket.IP_TOS)
     )
     made.a.rtp.setsockopt(*ecn, 1)
-    made.talks(20)
+    made.talks(range(20), reports=True)
     field = "ipv6.tclass.dscp" if version == 6 else "ip.dsfield.dscp"
     congestion = "ipv6.tclass.ecn" if version == 6 else "ip.dsfield.ecn"
 
@@ -427,7 +362,7 @@ def test_two_workers_share_the_table(network: Network, tmp_path: Path) -> None:
     ]
     media.put(made.relay, *others)
     media.wait_for_flows(80)
-    made.talks()
+    made.talks(reports=True)
     (ended, *_) = media.drop("call/0", *(one.key for one in others))
     assert (ended.from_a.packets, ended.from_b.packets) == (5, 5)
     assert media.flows() == 0

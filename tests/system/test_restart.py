@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.baresip import Baresip
-from tests.system.network import APPLIANCE
+from tests.system.desk import desk_phone
 from tests.system.sip import Account, Line, Message
-from tests.system.site import DOMAIN, System, password, site_in_outage
+from tests.system.site import DOMAIN, System, site_in_outage
 from tests.system.waiting import until
 
 BACK_WITHIN = 2.0
@@ -23,17 +22,6 @@ POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
 def site(tmp_path: Path) -> Iterator[System]:
     with site_in_outage(tmp_path, 3, policies=POLICIES) as system:
         yield system
-
-
-def phone(site: System, number: int) -> Baresip:
-    name = str(101 + number)
-    account = (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
-        f';answermode=auto;outbound="sip:{APPLIANCE}"'
-    )
-    one = Baresip(site.phone(number), site.folder, 500 + 200 * number, account)
-    one.wait("REGISTER_OK", 20)
-    return one
 
 
 def options(account: Account, number: int) -> Message | None:
@@ -58,7 +46,7 @@ def bindings(site: System) -> set[tuple[str, str]]:
 
 
 def test_a_killed_core_is_back_within_two_seconds_with_its_phones(site: System) -> None:
-    one, other = phone(site, 0), phone(site, 1)
+    one, other = desk_phone(site, 0), desk_phone(site, 1)
     before = bindings(site)
     assert {extension for extension, _ in before} == {"101", "102"}
     asker = site.account("103", Line(site.phone(2)))
@@ -80,7 +68,7 @@ def test_a_killed_core_is_back_within_two_seconds_with_its_phones(site: System) 
 
 
 def test_records_outlive_crashes_and_reach_the_cloud_once(site: System) -> None:
-    one, other = phone(site, 0), phone(site, 1)
+    one, other = desk_phone(site, 0), desk_phone(site, 1)
     for number in (1, 2, 3):
         seen = len(one.events)
         one.dial(f"sip:{other.name}@{DOMAIN}")

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,20 +15,18 @@ import pytest
 
 from appliance.call.actions import Relay, RelaySide
 from tests.system.keeper import Keeper
-from tests.system.media import Media, Phone, relay_between, rtp
-from tests.system.network import APPLIANCE, APPLIANCE_6, Host, Network
-from tests.system.program_run import programs_on
-from tests.system.two_networks import FAR_APPLIANCE, FAR_APPLIANCE_6, FAR_PHONE, FAR_PHONE_6, build
+from tests.system.media import Media, Phone, rtp
+from tests.system.network import APPLIANCE, Host, Network
+from tests.system.relayed import ACROSS, LAN, MakeCall, call, media, network, on
+from tests.system.two_networks import FAR_APPLIANCE
 from tests.system.waiting import until
 
+__all__ = ["call", "media", "network"]
+
+PACKETS = range(4, 304)
 BY_RULES = 2
-"""Of packets 4 to 303: those after a sample. One is the first, by which neighbours are known."""
-PLACES = {
-    "lan-4": ("10.77.0.11", APPLIANCE, "10.77.0.12", APPLIANCE, 1),
-    "lan-6": ("fd77::11", APPLIANCE_6, "fd77::12", APPLIANCE_6, 1),
-    "across-4": ("10.77.0.11", APPLIANCE, FAR_PHONE, FAR_APPLIANCE, 3),
-    "across-6": ("fd77::11", APPLIANCE_6, FAR_PHONE_6, FAR_APPLIANCE_6, 3),
-}
+"""Of these packets: those after a sample. One is the first, by which neighbours are known."""
+PLACES = {"lan-4": LAN[4], "lan-6": LAN[6], "across-4": ACROSS[4], "across-6": ACROSS[6]}
 CHECKSUMS_IN_SOFTWARE = """
 import array, fcntl, socket, struct, sys
 values = array.array("B", struct.pack("=II", 0x17, 0))  # ETHTOOL_STXCSUM
@@ -36,65 +34,6 @@ request = struct.pack("16sP16x", sys.argv[1].encode(), values.buffer_info()[0])
 fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8946, request)
 """
 OTHERS_RULES = "table inet theirs {\nchain f {\ntype filter hook forward priority 0;\n}\n}\n"
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    made = build()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def media(network: Network, tmp_path: Path) -> Iterator[Media]:
-    made = Media(network.appliance, tmp_path)
-    yield made
-    made.drop("call/0")
-    made.end()
-    assert on(network.appliance) == 0
-
-
-class Call:
-    """Two phones, and the relay between them."""
-
-    def __init__(self, network: Network, place: str) -> None:
-        here, self.local_a, there, self.local_b, other = PLACES[place]
-        self.a, self.b = Phone(network.phones[0], here), Phone(network.phones[other], there)
-        self.relay = relay_between(self.a, (self.local_a, 20000), self.b, (self.local_b, 20002))
-
-    def talks(self, numbers: range = range(4, 304)) -> None:
-        """Let RTP go both ways, each packet from the port that the phone sends to."""
-        for number in numbers:
-            self.a.rtp.sendto(rtp(number), (self.local_a, 20000))
-            assert self.b.hears(rtp(number)) == (self.local_b, 20002)
-            self.b.rtp.sendto(rtp(number), (self.local_b, 20002))
-            assert self.a.hears(rtp(number)) == (self.local_a, 20000)
-
-    def close(self) -> None:
-        self.a.close()
-        self.b.close()
-
-
-@pytest.fixture
-def call(network: Network) -> Iterator[Callable[[str], Call]]:
-    calls: list[Call] = []
-
-    def make(place: str = "lan-4") -> Call:
-        calls.append(Call(network, place))
-        return calls[-1]
-
-    yield make
-    for one in calls:
-        one.close()
-
-
-MakeCall = Callable[..., Call]
-
-
-def on(host: Host, interface: str = "eth0") -> int:
-    """Give how many programs are on an interface."""
-    with host.inside():
-        return programs_on(socket.if_nametoindex(interface))
 
 
 def by_the_rules(media: Media) -> list[int]:
@@ -118,12 +57,12 @@ def set_up(host: Host, begin: str, end: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_audio_takes_it_and_its_sample_is_noted(media: Media, call: MakeCall, place: str) -> None:
-    made = call(place)
+    made = call(PLACES[place])
     media.put(made.relay)
     media.wait_for_flows(4)
     media.process.send_signal(signal.SIGSTOP)
     try:
-        made.talks()
+        made.talks(PACKETS)
         assert by_the_rules(media) == [0, 0, BY_RULES, BY_RULES]
     finally:
         media.process.send_signal(signal.SIGCONT)
@@ -138,19 +77,19 @@ def test_checksums_that_the_card_was_to_add_up_are_right(
     network: Network, media: Media, call: MakeCall, place: str
 ) -> None:
     """Phones here leave their checksums to the interface; now the one they leave by adds up."""
-    made = call(place)
+    made = call(PLACES[place])
     for interface in ("eth0", "eth1"):
         network.appliance.run(sys.executable, "-c", CHECKSUMS_IN_SOFTWARE, interface)
     media.put(made.relay)
     media.wait_for_flows(4)
-    made.talks()
+    made.talks(PACKETS)
 
 
 def test_counters_are_shown_while_the_call_is_up(media: Media, call: MakeCall) -> None:
     made = call()
     media.put(made.relay)
     media.wait_for_flows(4)
-    made.talks()
+    made.talks(PACKETS)
     assert media.stats.packets == 600 - 2 * BY_RULES
     until(lambda: media.stats.packets == 600, 8, "those of the rules as well", media.evidence)
 
@@ -232,7 +171,7 @@ def test_where_the_kernel_checks_ways_back_packets_come_by_the_rules(
 def test_what_is_too_large_for_the_next_network_goes_by_the_rules(
     network: Network, media: Media, call: MakeCall
 ) -> None:
-    made = call("across-4")
+    made = call(ACROSS[4])
     media.put(made.relay)
     media.wait_for_flows(4)
     with set_up(network.appliance, "ip link set eth1 mtu 600", "ip link set eth1 mtu 1500"):

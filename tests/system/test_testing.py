@@ -12,9 +12,9 @@ import pytest
 from appliance.cli.door import Door
 from appliance.settings import load_settings
 from tests.system.baresip import Baresip
-from tests.system.network import APPLIANCE
+from tests.system.desk import account
 from tests.system.sip import Line
-from tests.system.site import DOMAIN, QUICK, System, bundle, password
+from tests.system.site import DOMAIN, QUICK, System, bundle
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"]}
@@ -33,15 +33,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield system
     finally:
         system.close()
-
-
-def account(number: int) -> str:
-    """Write the account of a phone that has the appliance as its server."""
-    name = str(101 + number)
-    return (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint={EXPIRES}"
-        f';answermode=auto;audio_codecs=PCMU;outbound="sip:{APPLIANCE}"'
-    )
 
 
 def ask_api(site: System, method: str, path: str, content: Any = None) -> Any:
@@ -68,7 +59,7 @@ def test_chosen_phones_are_served_for_a_time_and_a_call_is_left_until_it_is_over
     site: System,
 ) -> None:
     one, other = (
-        Baresip(site.phone(number), site.folder, TONES[number], account(number))
+        Baresip(site.phone(number), site.folder, TONES[number], account(number, expires=EXPIRES))
         for number in (0, 1)
     )
     one.wait("REGISTER_FAIL", 10)
@@ -79,7 +70,7 @@ def test_chosen_phones_are_served_for_a_time_and_a_call_is_left_until_it_is_over
     # A phone that was refused asks again after half a minute; here somebody wakes it.
     for number, phone in enumerate((one, other)):
         before = len(phone.events)
-        phone.become(account(number))
+        phone.become(account(number, expires=EXPIRES))
         phone.wait("REGISTER_OK", 10, before)
     assert told(site, "103") == 503, "who was not chosen stays with the cloud"
 

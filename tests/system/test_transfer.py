@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.system.baresip import Baresip
-from tests.system.network import APPLIANCE
+from tests.system.desk import account, desk_phone
 from tests.system.secure_phone import SecurePhone
-from tests.system.site import DOMAIN, System, password, site_in_outage
+from tests.system.site import DOMAIN, System, site_in_outage
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300}
 AES = "AES_CM_128_HMAC_SHA1_80"
 SRTP = ";mediaenc=srtp-mand"
-MANUAL = ";answermode=manual"
 
 
 class Three(NamedTuple):
@@ -30,35 +29,21 @@ class Three(NamedTuple):
     cleo: Baresip
 
 
-def account(number: int, more: str = "") -> str:
-    name = str(101 + number)
-    answers = "" if "answermode" in more else ";answermode=auto"
-    return (
-        f"<sip:{name}@{DOMAIN}>;auth_user={name};auth_pass={password(name)};regint=300"
-        f';audio_codecs=PCMU{answers};outbound="sip:{APPLIANCE}"{more}'
-    )
-
-
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Three]:
     folder: Path = tmp_path_factory.mktemp("transfer")
     with site_in_outage(folder, 3, policies=POLICIES) as site:
-        ben, cleo = (
-            Baresip(site.phone(number), site.folder, 500 + 200 * number, account(number))
-            for number in (1, 2)
-        )
+        ben, cleo = (desk_phone(site, number) for number in (1, 2))
         ana = SecurePhone(site.phone(0), "101", 980)
-        for phone in (ben, cleo):
-            phone.wait("REGISTER_OK", 20)
         try:
             yield Three(site, ana, ben, cleo)
         finally:
             ana.close()
 
 
-def become(phone: Baresip, number: int, more: str) -> None:
+def become(phone: Baresip, number: int, answers: str = "auto", more: str = "") -> None:
     before = len(phone.events)
-    phone.become(account(number, more))
+    phone.become(account(number, answers=answers, more=more))
     phone.wait("REGISTER_OK", 20, before)
 
 
@@ -102,7 +87,7 @@ def nothing_is_left(site: System) -> bool:
 @pytest.mark.parametrize(("suite", "target"), [("", SRTP), (AES, ""), (AES, SRTP)], ids=str)
 def test_blind_transfer_whatever_protects_the_legs(three: Three, suite: str, target: str) -> None:
     ana, ben, cleo = three.ana, three.ben, three.cleo
-    become(cleo, 2, target)
+    become(cleo, 2, more=target)
     known, since, there = records(three.site), len(ben.events), len(cleo.events)
     assert ana.call("102", suite).status == 200
     assert ana.hears(ben.tone)
@@ -122,7 +107,7 @@ def test_blind_transfer_whatever_protects_the_legs(three: Three, suite: str, tar
 
 def test_consult_transfer(three: Three) -> None:
     ana, ben, cleo = three.ana, three.ben, three.cleo
-    become(cleo, 2, "")
+    become(cleo, 2)
     known, since, there = records(three.site), len(ben.events), len(cleo.events)
     assert ana.call("102", AES).status == 200
     assert ana.hears(ben.tone)
@@ -147,7 +132,7 @@ def test_consult_transfer(three: Three) -> None:
 
 def test_who_has_hung_up_is_called_back_when_the_target_declines(three: Three) -> None:
     ana, ben, cleo = three.ana, three.ben, three.cleo
-    become(cleo, 2, MANUAL)
+    become(cleo, 2, "manual")
     since, there = len(ben.events), len(cleo.events)
     assert ana.call("102").status == 200
     assert ana.hears(ben.tone)

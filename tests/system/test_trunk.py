@@ -13,9 +13,10 @@ import pytest
 from tests.adapters.pki import Pki
 from tests.system.baresip import Baresip
 from tests.system.capture import Capture
+from tests.system.desk import account
 from tests.system.kamailio_sbc import KamailioSbc
 from tests.system.network import APPLIANCE
-from tests.system.site import DOMAIN, System, bundle, password, site_in_outage
+from tests.system.site import DOMAIN, System, bundle, site_in_outage
 from tests.system.waiting import until
 
 POLICIES = {"digest_algorithms": ["MD5"], "max_expires": 300, "srtp": "off"}
@@ -49,13 +50,11 @@ class Trunk:
         self._ours, self._folder = ours, folder
         self.tls = KamailioSbc(site.phone(SBC_1), folder, outside, self.good, ours)
         self.udp = KamailioSbc(site.phone(SBC_2), folder, outside)
-        account = f"<sip:101@{DOMAIN}>;auth_user=101;auth_pass={password('101')};regint=300"
-        account += f';audio_codecs=PCMU;answermode=auto;outbound="sip:{APPLIANCE}"'
-        self.inside = Baresip(site.phone(INSIDE), site.folder, 500, account)
+        self.inside = Baresip(site.phone(INSIDE), site.folder, 500, account(0))
         self.inside.wait("REGISTER_OK", 20)
-        account = f"<sip:{FAR}@{TLS_SBC}>;regint=0;audio_codecs=PCMU;answermode=auto"
-        account += f';mediaenc=srtp-mand;outbound="sip:{TLS_SBC}"'
-        self.far = Baresip(outside, site.folder, 700, account)
+        far = f"<sip:{FAR}@{TLS_SBC}>;regint=0;audio_codecs=PCMU;answermode=auto"
+        far += f';mediaenc=srtp-mand;outbound="sip:{TLS_SBC}"'
+        self.far = Baresip(outside, site.folder, 700, far)
 
     def sbcs(self) -> dict[str, dict[str, Any]]:
         """What `holdfast trunk` tells of each SBC, by its host."""
