@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-# Folders whose tests need neither sockets nor waiting.
+# Whose tests need neither sockets nor waiting.
 PURE := $(wildcard tests/sip tests/sdp tests/rtp tests/call tests/pbx tests/sdg \
 	tests/sbc_bridge tests/bundle tests/console tests/packaging tests/torture tests/phonebook tests/backup \
-	tests/trunk)
+	tests/trunk tests/cli/test_arguments.py tests/cli/test_ladder.py tests/cli/test_sdg.py)
 TEST_PACKAGES := baresip chromium dnsmasq-base espeak-ng gcc iproute2 kamailio kamailio-tls-modules ldap-utils libc6-dev \
 	libssl-dev linphone-cli nftables procps sip-tester slapd systemd tcpdump tshark
 BENCH_PACKAGES := gcc iproute2 kamailio kamailio-sqlite-modules kamailio-tls-modules \

@@ -24,6 +24,7 @@ PROGRAMS = (
     "nft",
     "sysctl",
     "baresip",
+    "dnsmasq",
     "gcc",
     "kamailio",
     "ldapsearch",
@@ -31,6 +32,7 @@ PROGRAMS = (
     "sipp",
     "slapd",
     "systemd-analyze",
+    "tcpdump",
     "tshark",
 )
 
