@@ -129,7 +129,7 @@ class KamailioSbc:
         places = ["-f", str(self._file), "-Y", str(self.folder), "-P", str(self.folder / "pid")]
         words = ["/usr/sbin/kamailio", "-DD", "-E", "-m", "64", "-M", "16", *places]
         self.process = self.host.start(*words, log=self.log)
-        until(lambda: ":5060" in self.host.run("ss", "-lun"), 30, "the SBC listens", self.trace)
+        until(lambda: ":5060" in self.host.run("ss", "-lun"), 10, "the SBC listens", self.trace)
 
     def stop(self) -> None:
         """End it: connections to it are refused from now on."""
