@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from appliance.accounts import ROLES
+from appliance.cli.arguments import identifier
 from appliance.cli.door import Door
 from appliance.cli.options import OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import clean, moment, print_json, print_table
@@ -23,10 +24,10 @@ def add_parser(subparsers: Any) -> None:
         ("remove", "remove an account; its sessions end", _remove),
     ):
         parser = new_parser(commands, name, about)
-        parser.add_argument("name")
+        parser.add_argument("name", type=identifier)
         parser.set_defaults(run=act)
     for parser, act in ((add, _add), (role, _role)):
-        parser.add_argument("name")
+        parser.add_argument("name", type=identifier)
         parser.add_argument("role", choices=ROLES)
         parser.set_defaults(run=act)
     for parser in commands.choices.values():

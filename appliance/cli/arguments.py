@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
@@ -33,15 +34,32 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
+def amount(most: float) -> Callable[[str], float]:
+    """Make a kind of argument: numbers above zero, with a fraction or not, up to a bound."""
+
+    def read(text: str) -> float:
+        number = _finite(text)
+        if number is not None and 0 < number <= most:
+            return number
+        raise ArgumentTypeError(f"write a number above 0, up to {most:g}, not {text[:SHOWN]!r}")
+
+    return read
+
+
 def unix_time(text: str) -> float:
     """Read a time; one that is not finite would find nothing without a word."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if 0 <= seconds <= LAST_SECOND:
+    seconds = _finite(text)
+    if seconds is not None and 0 <= seconds <= LAST_SECOND:
         return seconds
     raise ArgumentTypeError(f"write Unix seconds, as `date +%s` does, not {text[:SHOWN]!r}")
+
+
+def _finite(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def identifier(text: str) -> str:

@@ -19,7 +19,7 @@ from appliance import __version__
 from appliance.cli.arguments import check_words
 from appliance.cli.options import EXIT_STATUS, UNREACHABLE, USAGE, add_global_options
 from appliance.cli.output import clean, coloured
-from appliance.errors import HoldfastError, Unavailable
+from appliance.errors import HoldfastError, LocalError, Unavailable
 
 
 class Family(NamedTuple):
@@ -93,6 +93,9 @@ def main(words: Sequence[str] | None = None) -> int:
         return _complain(error, UNREACHABLE)
     except HoldfastError as error:
         return _complain(error, USAGE)
+    except EOFError:
+        text = "nobody is at the keyboard to type it; give it in a file, see --help"
+        return _complain(LocalError(text), USAGE)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         _leave_unwritten()

@@ -22,6 +22,8 @@ SAVE_TIMEOUT = 600.0
 """Seconds to wait for something large that is made first."""
 EVENT_LIMIT = 4 << 20
 """Bytes of one line; issues of a whole site are a few KiB."""
+LONGEST_PATH = 7000
+"""Characters of what is asked for; aiohttp takes a first line of 8,190 bytes."""
 PART = 256 << 10
 """Bytes of a file that are in memory at a time."""
 ANSWER_LIMIT = 64 << 20
@@ -88,6 +90,8 @@ class Door:
     def _answering(
         self, method: str, path: str, body: bytes | None, timeout: float
     ) -> Iterator[http.client.HTTPResponse]:
+        if len(path) > LONGEST_PATH:
+            raise LocalError(f"{len(path)} characters are too many to ask for; name fewer, or less")
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
         headers |= {"Content-Type": "application/json"} if body else {}
         connection = http.client.HTTPSConnection(

@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import Any
 
+from appliance.cli.arguments import amount
 from appliance.cli.door import Door
 from appliance.cli.options import NO, OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import age, clean, moment, print_json
@@ -23,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
     about = "extensions, ids or MACs of phones, extensions of groups (default: the whole site)"
     begin.add_argument("who", nargs="*", metavar="WHO", help=about)
     about = "how long, up to 480 (default: %(default)s)"
-    begin.add_argument("--minutes", type=float, default=30, help=about)
+    begin.add_argument("--minutes", type=amount(480), default=30, help=about)
     begin.set_defaults(run=_begin)
     about = "end the test; phones in a call stay until they are free"
     new_parser(commands, "end", about).set_defaults(run=_end)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from appliance.accounts import SCOPES
-from appliance.cli.arguments import identifier
+from appliance.accounts import LONGEST_TOKEN, SCOPES
+from appliance.cli.arguments import amount, identifier
 from appliance.cli.door import Door
 from appliance.cli.options import OK, add_json_option, new_parser, settings_of
 from appliance.cli.output import moment, print_json, print_table
@@ -21,7 +21,8 @@ def add_parser(subparsers: Any) -> None:
     add.add_argument("name", help="what it is for")
     about = f"what it may do, commas between: {', '.join(SCOPES)} (default: %(default)s)"
     add.add_argument("--scopes", default="read", metavar="SCOPE,...", help=about)
-    add.add_argument("--days", type=float, default=90, help="how long (default: %(default)s)")
+    about = f"how long, up to {LONGEST_TOKEN} (default: %(default)s)"
+    add.add_argument("--days", type=amount(LONGEST_TOKEN), default=90, help=about)
     add.set_defaults(run=_add)
     remove = new_parser(commands, "remove", "remove a token: it opens nothing any more")
     remove.add_argument("id", type=identifier, metavar="ID")

@@ -238,4 +238,11 @@ def _decoded(data: bytes, kind: type[Asked]) -> Asked:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise web.HTTPBadRequest(text=f"the body: {error}") from None
+        raise web.HTTPBadRequest(text=_blamed(error)) from None
+
+
+def _blamed(error: Exception) -> str:
+    """Say what is wrong with a body, the field first where there is one."""
+    text, _, place = str(error).partition(" - at `$")
+    field = place.strip(".`")
+    return f"{field}: {text[:1].lower()}{text[1:]}" if field else f"the body: {text}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.arguments import check_words, identifier, new_file, unix_time, whole
+from appliance.cli.arguments import amount, check_words, identifier, new_file, unix_time, whole
 from appliance.cli.command import main
 from appliance.errors import LocalError
 
@@ -33,6 +33,13 @@ def test_a_time_is_one_that_dates_have() -> None:
     for text in ("", "x", "nan", "inf", "-1", "1e20", "1e400"):
         with pytest.raises(ArgumentTypeError, match="write Unix seconds"):
             unix_time(text)
+
+
+def test_an_amount_is_above_zero_and_finite() -> None:
+    assert (amount(480)("0.5"), amount(480)("480")) == (0.5, 480.0)
+    for text in ("", "x", "nan", "inf", "-1", "0", "480.1", "1e400"):
+        with pytest.raises(ArgumentTypeError, match="above 0, up to 480, not"):
+            amount(480)(text)
 
 
 def test_an_id_is_there_and_short() -> None:
@@ -71,3 +78,14 @@ def test_what_nothing_could_carry_is_refused_at_once(
     for words in (["calls", word], ["capture", "begin", "--host", word], ["--data", word, "mode"]):
         assert main(words) == 2
         assert text in capsys.readouterr().err
+
+
+def test_without_a_keyboard_a_secret_is_asked_for_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", ended)
+    assert main(["--data", str(tmp_path), "backup", str(tmp_path / "new")]) == 2
+    assert "give it in a file" in capsys.readouterr().err

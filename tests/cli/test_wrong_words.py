@@ -58,6 +58,11 @@ WRONG = {
     "bundle changes 0": "version: write a whole number, 1 or more",
     "bundle rollback -1": "version: write a whole number, 1 or more",
     "bundle sample --out NEW --site a/b": "bundle refused: site.id",
+    "test begin 1001 --minutes nan": "--minutes: write a number above 0, up to 480",
+    "token add x --days 731": "--days: write a number above 0, up to 730",
+    "account add LONG auditor": "name: write an id",
+    "emergency test LONG": "too many to ask for",
+    "trunk drain SBC": "sbc: expected `str` of length <= 400",
     "bundle sign SITE --key THERE --out NEW": "make one with `holdfast bundle keygen`",
 }
 
@@ -70,7 +75,8 @@ def test_wrong_words_are_told_and_nothing_is_done(
     there.write_text("kept")
     appliance.run("bundle", "sample", "--users", "2", "--contacts", "0", "--out", str(site))
     capsys.readouterr()
-    named = {"THERE": there, "NEW": new, "SITE": site / "site.json"}
+    named = {"THERE": there, "NEW": new, "SITE": site / "site.json", "SBC": LONG * 2}
+    named |= {"LONG": LONG * 30}
     words = [str(named.get(word, word)).replace("NEW", str(new)) for word in line.split()]
     asked = len(appliance.core.asked)
     assert appliance.run(*words) == 2
