@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -28,8 +29,10 @@ SEAL_AFTER = 60.0
 """Seconds after which a record is uploaded without the counters that should have sealed it."""
 CLOCK_EVERY = 1.0
 """Seconds between two notes of the time; a power cut makes bindings this much younger at most."""
-ROWS = 100
-"""Rows per statement: the GIL is given up once per statement, and each time costs a wait for it."""
+LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
+"""Rows per statement. Many, for the GIL is given up once per statement, and each time costs a wait
+for it; and of few lengths, for a statement is prepared for its length, 1.4 µs a row, and then kept
+with the values that it had last: 83 KB for 25 calls."""
 
 
 class Tables:
@@ -292,5 +295,9 @@ def _upsert_statement(into: str, key: str, columns: tuple[str, ...], rows: int) 
 
 
 def _parts(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    for start in range(0, len(rows), ROWS):
-        yield rows[start : start + ROWS]
+    """Cut rows into parts of `LENGTHS`, mostly one or two."""
+    start = 0
+    while left := len(rows) - start:
+        length = LENGTHS[bisect_right(LENGTHS, left) - 1]
+        yield rows[start : start + length]
+        start += length
