@@ -20,7 +20,7 @@ from appliance.settings import Settings
 from benchmarks import generator, holdfast
 from benchmarks.isolation import enter_own_network
 from benchmarks.media_relay import Control
-from benchmarks.process import Server, memory_fields, wait_until
+from benchmarks.process import Server, last_word, memory_fields, wait_until
 
 PHONES = 500
 CALLS = 400
@@ -58,9 +58,17 @@ def one_round(folder: Path, server: Server) -> list[str]:
 def sample(server: Server) -> dict[str, Any]:
     """Give memory in MB and descriptors of all of the server's processes."""
     members = server.members()
-    resident = sum(memory_fields(pid).get("VmRSS", 0) for pid in members) / 1e6
+    parts: dict[str, float] = {}
+    for pid in members:
+        name, resident = last_word(pid), memory_fields(pid).get("VmRSS", 0) / 1e6
+        parts[name] = parts.get(name, 0.0) + resident
     descriptors = sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in members)
-    return {"memory": resident, "descriptors": descriptors, "processes": set(members)}
+    return {
+        "memory": sum(parts.values()),
+        "parts": parts,
+        "descriptors": descriptors,
+        "processes": set(members),
+    }
 
 
 def judge(first: dict[str, Any], last: dict[str, Any], hours: float) -> list[str]:
@@ -68,7 +76,9 @@ def judge(first: dict[str, Any], last: dict[str, Any], hours: float) -> list[str
     wrong = []
     grown = last["memory"] - first["memory"]
     if grown > NOISE + GROWTH * hours:
-        wrong.append(f"memory grew by {grown:.1f} MB in {hours:.2f} h")
+        parts = {name: size - first["parts"].get(name, 0.0) for name, size in last["parts"].items()}
+        shown = ", ".join(f"{name} {size:+.1f}" for name, size in parts.items())
+        wrong.append(f"memory grew by {grown:.1f} MB in {hours:.2f} h ({shown})")
     if last["descriptors"] > first["descriptors"] + 20:
         wrong.append(f"descriptors grew from {first['descriptors']} to {last['descriptors']}")
     if last["processes"] != first["processes"]:
@@ -105,6 +115,7 @@ def soak(folder: Path, server: Server, minutes: float, calls: int) -> list[str]:
         now = sample(server)
         print(
             f"{passed / 60:6.1f} min  round {rounds:4}  {now['memory']:7.1f} MB  "
+            f"(core {now['parts'].get('core', 0.0):6.1f})  "
             f"{now['descriptors']:4} descriptors  {len(wrong)} faults {''.join(wrong[-1:])}",
             flush=True,
         )
