@@ -7,12 +7,10 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -20,16 +18,9 @@ from appliance.adapters.ipc import IpcClient
 from appliance.adapters.tls import ensure_certificate, server_context
 from appliance.bundle import Emergency
 from appliance.cloud.webhook import AlertHook
-from tests.adapters.test_process import DOMAIN, Process, bundle, free_port
+from tests.adapters.test_process import DOMAIN, Process, bundle, free_port, process
 
-
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[Process]:
-    it = Process(tmp_path)
-    yield it
-    if it.running is not None and it.running.poll() is None:
-        it.running.kill()
-        it.running.communicate()
+__all__ = ["process"]
 
 
 def call_for_help(port: int) -> None:

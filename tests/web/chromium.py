@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 EXECUTABLE = shutil.which("chromium") or ""
 ARGUMENTS = [
@@ -15,3 +19,13 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+NEEDED = pytest.mark.skipif(not EXECUTABLE, reason="needs Debian's chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests of a module."""
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
+        yield opened
+        opened.close()

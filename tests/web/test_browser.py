@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from appliance.diagnostics.check import Outcome, Surroundings
 from tests.fake_core import STATUS, FakeCore
-from tests.web.chromium import ARGUMENTS, EXECUTABLE
+from tests.web.chromium import NEEDED, browser
 from tests.web.house import PASSWORD, House, serve
 from tests.web.pictured import PicturedCore
 from tests.web.shots import PAGES, bring
@@ -31,7 +31,9 @@ UNREACHED = """() => [...document.querySelectorAll(
     return document.activeElement !== one || one.tabIndex !== 0 || !seen;
 }).map(one => one.outerHTML)"""
 """What one clicks or types into that the keyboard does not come to, or that does not show it."""
-pytestmark = pytest.mark.skipif(not EXECUTABLE, reason="needs Debian's chromium")
+__all__ = ["browser"]
+
+pytestmark = NEEDED
 
 
 class Served:
@@ -83,14 +85,6 @@ def served() -> Iterator[Served]:
     made = Served(PicturedCore())
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.web.chromium import ARGUMENTS, EXECUTABLE
+from tests.web.chromium import NEEDED, browser
 from tests.web.house import PASSWORD
 from tests.web.real_site import RealSite, site
 from tests.web.test_browser import AXE, Watch
 from tests.web.tour import inner_pages
 
-pytestmark = pytest.mark.skipif(not EXECUTABLE, reason="needs Debian's chromium")
+__all__ = ["browser"]
+
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +34,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSite]:
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 def _wait_for(url: str) -> None:
