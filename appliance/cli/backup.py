@@ -50,7 +50,8 @@ def passphrase_of(arguments: argparse.Namespace, twice: bool) -> str:
         try:
             lines = arguments.passphrase_file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise LocalError(f"{arguments.passphrase_file} cannot be read: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise LocalError(f"{arguments.passphrase_file} cannot be read: {why}") from error
         return lines[0] if lines else ""
     first = getpass.getpass("Passphrase of the backup: ")
     if twice and getpass.getpass("The same again: ") != first:

@@ -126,7 +126,8 @@ class Door:
             text = f"there is no {file}: Holdfast never ran with this folder; see --data"
             raise Unavailable(text) from None
         except (OSError, ValueError) as error:
-            raise LocalError(f"{file} cannot be read: {error}; use its owner's account") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise LocalError(f"{file} cannot be read: {why}; use its owner's account") from error
 
     def _address(self) -> str:
         """Return where the server that listens there can be reached from this machine."""

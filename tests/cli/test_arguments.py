@@ -89,3 +89,17 @@ def test_without_a_keyboard_a_secret_is_asked_for_in_a_file(
     monkeypatch.setattr("getpass.getpass", ended)
     assert main(["--data", str(tmp_path), "backup", str(tmp_path / "new")]) == 2
     assert "give it in a file" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    token, phrase = tmp_path / "admin.token", tmp_path / "phrase"
+    token.mkdir()
+    phrase.write_bytes(b"\xff\n")
+    assert main(["--data", str(tmp_path), "mode"]) == 2
+    assert f"{token} cannot be read: Is a directory; use its owner" in capsys.readouterr().err
+    words = ["backup", str(tmp_path / "new"), "--passphrase-file"]
+    for file, why in ((token, "Is a directory"), (phrase, "it is not UTF-8")):
+        assert main(["--data", str(tmp_path), *words, str(file)]) == 2
+        assert f"{file} cannot be read: {why}\n" in capsys.readouterr().err
