@@ -159,14 +159,19 @@ class Tables:
         if self._until_prune > 0 or not written:
             return 0
         self._until_prune = PRUNE_EVERY
-        newest = "(SELECT max(number) FROM record)"
-        self._connection.execute(
-            f"DELETE FROM record WHERE uploaded IS NOT NULL AND number <= {newest} - ?",
-            (KEPT_UPLOADED,),
-        )
-        return self._connection.execute(
-            f"DELETE FROM record WHERE number <= {newest} - ?", (KEPT_IN_ALL,)
-        ).rowcount
+        # Numbers have gaps, one for each record that was written twice; so rows are counted.
+        [(in_all,)] = self._rows("SELECT count(*) FROM record")
+        uploaded = in_all - self.count_pending()
+        gone = self._drop_oldest("WHERE uploaded IS NOT NULL", uploaded - KEPT_UPLOADED)
+        return self._drop_oldest("", in_all - gone - KEPT_IN_ALL)
+
+    def _drop_oldest(self, among: str, count: int) -> int:
+        """Delete so many of the oldest records and return how many those were."""
+        if count <= 0:
+            return 0
+        oldest = f"SELECT number FROM record {among} ORDER BY number LIMIT ?"
+        delete = f"DELETE FROM record WHERE number IN ({oldest})"
+        return self._connection.execute(delete, (count,)).rowcount
 
     def _upsert(
         self, into: str, key: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]

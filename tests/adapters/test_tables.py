@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from appliance.adapters import tables as module
 from appliance.adapters.pending import Moment, Pending
 from appliance.adapters.schema import open_database
 from appliance.adapters.tables import LENGTHS, Tables
@@ -52,7 +53,7 @@ def test_each_row_is_there_once_whatever_their_number(connection: Heard, count: 
     records = {name: record(name) for name in names}
     tables.write(Pending(bindings=dict(bindings), records=records), NOW)
     kept = found(connection, "SELECT number, id FROM record ORDER BY number")
-    assert kept == list(enumerate(names, 1))  # how many are kept is reckoned by the number
+    assert kept == list(enumerate(names, 1))
     assert found(connection, "SELECT count(*) FROM call") == [(0,)]
     assert found(connection, "SELECT aor FROM binding ORDER BY id") == [(n,) for n in names]
     tables.write(Pending(bindings=dict.fromkeys(bindings)), NOW)
@@ -65,3 +66,54 @@ def test_statements_of_all_numbers_of_rows_have_few_lengths(connection: Heard) -
         tables.write(Pending(calls={f"{count} {n}": b"" for n in range(count)}), NOW)
     written = {text for text in connection.statements if text.startswith("INSERT INTO call")}
     assert len(written) == len(LENGTHS)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few records be kept, and look at each writing how many there are."""
+    for name, count in (("KEPT_UPLOADED", 5), ("KEPT_IN_ALL", 8), ("PRUNE_EVERY", 1)):
+        monkeypatch.setattr(module, name, count)
+
+
+def write_twice(tables: Tables, names: list[str]) -> int:
+    """Write records as calls do: without counters, then with them; return how many went."""
+    gone = 0
+    for name in names:
+        for sealed in (False, True):
+            gone += tables.write(Pending(records={name: record(name, sealed=sealed)}), NOW)
+    return gone
+
+
+@pytest.mark.usefixtures("few")
+def test_as_many_uploaded_records_are_kept_as_is_said_though_each_is_written_twice(
+    connection: Heard,
+) -> None:
+    tables = Tables(connection)
+    for number in range(12):
+        assert write_twice(tables, [f"c{number}"]) == 0
+        tables.mark_uploaded([f"c{number}"], 2000.0)
+    write_twice(tables, ["last"])
+    kept = [name for (name,) in found(connection, "SELECT id FROM record ORDER BY number")]
+    assert kept == ["c7", "c8", "c9", "c10", "c11", "last"]
+
+
+@pytest.mark.usefixtures("few")
+def test_records_that_no_cloud_takes_are_dropped_oldest_first_and_counted(
+    connection: Heard,
+) -> None:
+    tables = Tables(connection)
+    names = [f"c{number}" for number in range(11)]
+    assert write_twice(tables, names) == 3
+    kept = [name for (name,) in found(connection, "SELECT id FROM record ORDER BY number")]
+    assert kept == names[3:]
+
+
+@pytest.mark.usefixtures("few")
+def test_what_the_cloud_has_goes_before_what_it_has_not(connection: Heard) -> None:
+    tables = Tables(connection)
+    names = [f"c{number}" for number in range(7)]
+    write_twice(tables, names)
+    tables.mark_uploaded(names[1:], 2000.0)
+    assert write_twice(tables, ["last"]) == 0
+    kept = [name for (name,) in found(connection, "SELECT id FROM record ORDER BY number")]
+    assert kept == ["c0", *names[2:], "last"]
