@@ -12,9 +12,10 @@ import pytest
 from appliance.rtp.e_model import NARROWBAND, speech_quality
 from tests.system import bad_line
 from tests.system.baresip import Baresip
+from tests.system.desk import desk_phone
 from tests.system.network import APPLIANCE, Host
 from tests.system.site import System, site_in_outage
-from tests.system.test_call_media import POLICIES, phone, record_of
+from tests.system.test_call_media import POLICIES, record_of
 from tests.system.test_outage import hang_up
 from tests.system.waiting import until
 
@@ -98,7 +99,7 @@ def show(what: str, quality: dict[str, Any], judge: Stream) -> None:
 
 @pytest.mark.parametrize("keys", ["", ";mediaenc=srtp-mand"], ids=["RTP", "SRTP"])
 def test_the_record_says_what_the_line_did(site: System, keys: str) -> None:
-    good, bad = phone(site, 0, keys), phone(site, 1, keys)
+    good, bad = desk_phone(site, 0, more=keys), desk_phone(site, 1, more=keys)
     at_good, at_bad = listen(good.host, site.folder), listen(bad.host, site.folder)
     live = conversation(site, good, bad)
     hang_up(good, bad)
@@ -125,7 +126,7 @@ def test_the_record_says_what_the_line_did(site: System, keys: str) -> None:
 
 
 def test_without_rtcp_the_headers_tell(site: System) -> None:
-    good, bad = phone(site, 0), phone(site, 1)
+    good, bad = desk_phone(site, 0), desk_phone(site, 1)
     for one in (good, bad):
         rule = "udp sport 10000-19999 udp sport & 1 == 1 drop"
         chain = f"chain out {{\ntype filter hook output priority 0\n{rule}\n}}"
