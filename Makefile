@@ -48,6 +48,7 @@ check: setup ## style, types, import rules and the pure tests, in half a minute
 	@$(if $(PURE),$(BIN)/python -m pytest $(PURE))
 
 test: check ## every test; as root also those with namespaces and real phones
+	@$(BIN)/mypy -p tests
 	@.ci/packages $(TEST_PACKAGES)
 	@.ci/test $(PURE:%=--ignore=%) --ignore=tests/image
 

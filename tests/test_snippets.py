@@ -74,7 +74,7 @@ def test_a_snippet_is_part_of_a_good_bundle_and_is_served(place: str, part: dict
     core = Core(Settings(), CountedIdentifiers("d"), lambda now: AT + now, Restored())
     core.start(0.0)
     done = core.apply(bundle, 0.0)
-    assert [one.text for one in done if isinstance(one, Notice) and one.level == "alarm"] == []
+    assert [one.text for one in done if isinstance(one, Notice) and one.severity == "alarm"] == []
     assert core.command("status", {}, 1.0)[0]["bundle"]["version"] == bundle.version
     for group in bundle.groups:
         steps = rehearse(Premises(bundle), Rehearsal(group.extension), AT)[2]

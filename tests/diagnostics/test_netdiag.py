@@ -17,9 +17,10 @@ from appliance.diagnostics.ground import Way
 from appliance.diagnostics.packets import NotPermitted, ask_netdiag
 from appliance.errors import Unavailable
 from appliance.settings import Settings
-from netdiag.asked import Asked, Refused, read
+from netdiag.asked import Asked, read
 from netdiag.command import main
 from netdiag.dhcp import _options
+from netdiag.refusal import Refused
 from tests.diagnostics.test_checks import around
 
 

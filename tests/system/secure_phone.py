@@ -275,8 +275,8 @@ class SecurePhone:
         inside = known is not None and known.status == 200 and known.first("Call-ID") == self.id
         own = self.account.line.own
         callee = known.first("To") if known is not None and inside else f"<{self._uri}>"
-        if method != "ACK" or to:
-            self._branch = self._branch if method == "ACK" and not inside else secrets.token_hex(8)
+        if method != "ACK" or (to and inside):
+            self._branch = secrets.token_hex(8)
         lines = [
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/UDP {own};branch=z9hG4bK{self._branch};rport",

@@ -13,7 +13,7 @@ from appliance.accounts import AuditEntry, Told, ToldToken
 from appliance.bundle import Problem
 from appliance.bundle.dscp import Class, InForce
 from appliance.call.emergency import HelpRecord
-from appliance.call.record import CallRecord, MediaCounters, MediaQuality, Stamp
+from appliance.call.record import CallRecord, MediaCounters, Stamp
 from appliance.captured import Capture, Order
 from appliance.cloud.records import UploadState
 from appliance.cloud.shelf import Held, Kept
@@ -23,6 +23,7 @@ from appliance.diagnostics.examiner import Run
 from appliance.evidence import Finding, Step
 from appliance.pbx.readiness import Line
 from appliance.phonebook.entry import Entry
+from appliance.rtp.quality import MediaQuality
 from appliance.web.access import ACCESS
 from appliance.web.messages import Messages, Said
 
