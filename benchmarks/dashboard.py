@@ -15,8 +15,6 @@ nothing has changed, which is more than a page does.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import shutil
 import statistics
 import time
 from collections import Counter
@@ -28,7 +26,7 @@ from typing import Any
 from benchmarks import generator, holdfast
 from benchmarks.browser import Browser
 from benchmarks.isolation import busy_share, enter_own_network
-from benchmarks.process import Server, wait_until
+from benchmarks.process import Server
 from benchmarks.report import Row
 from benchmarks.viewers import Viewers, admin_cookie, looking
 from benchmarks.weights import weighed
@@ -57,18 +55,8 @@ def arguments() -> argparse.Namespace:
 def served(folder: Path, phones: int) -> Iterator[tuple[Server, str]]:
     """Have a fresh server; give it with the cookie of somebody who has logged in."""
     place = folder / "server"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    server = holdfast.server(place, phones)
-    server.start()
-    try:
-        if not wait_until(lambda: generator.first_status(5060) in (401, 407), 120):
-            raise RuntimeError(f"Holdfast did not come up:\n{server.tail()}")
-        server.settle()
+    with holdfast.serving(place, phones) as server:
         yield server, admin_cookie(place / "data")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            server.stop()
 
 
 def avalanche(folder: Path, server: Server, transport: str, phones: int, window: int) -> Row:

@@ -10,13 +10,12 @@ more than `GROWTH` since `SETTLED` calls were over.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from benchmarks import generator, holdfast
 from benchmarks.isolation import enter_own_network
-from benchmarks.process import Server, last_word, memory_fields, wait_until
+from benchmarks.process import Server, last_word, memory_fields
 
 PHONES = 400
 STEP = 2000
@@ -72,20 +71,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("var/bench"))
     asked = parser.parse_args()
     folder: Path = asked.folder.absolute()
-    place = folder / "memory"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     generator.build(folder)
     enter_own_network()
-    server = holdfast.server(place, PHONES)
-    server.start()
-    try:
-        if not wait_until(lambda: generator.first_status(5060) == 401, 30):
-            raise RuntimeError(f"Holdfast did not come up:\n{server.tail()}")
-        server.settle()
+    with holdfast.serving(folder / "memory", PHONES) as server:
         wrong = watch(folder, server, asked.calls, asked.rate, asked.abnormal)
-    finally:
-        server.stop()
     print("\n".join(wrong) or "flat: core has stopped growing")
     return 1 if wrong else 0
 

@@ -9,7 +9,6 @@ left. Status 1 where something grew, was left or failed.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import time
@@ -29,11 +28,11 @@ ABNORMAL = 16
 """Of so many calls, four end abnormally (`load/calls.c`)."""
 FORGOTTEN = 180.0
 """Seconds after which calls are over that nobody ended: a minute of silence, and transactions."""
-WARM_UP = 120.0
-"""Seconds before the measure is taken: transactions live for 32, and tables reach their size."""
+WARM_UP = FORGOTTEN
+"""Seconds before the measure is taken: until then more calls come that nobody ends than go."""
 GROWTH = 0.3
 """MB an hour that are allowed (reliability 32), beyond `NOISE`."""
-NOISE = 8.0
+NOISE = 4.0
 """MB that a garbage-collected process swings by."""
 
 
@@ -136,20 +135,12 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("var/bench"))
     asked = parser.parse_args()
     folder: Path = asked.folder.absolute()
-    place = folder / "soak"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     generator.build(folder)
     enter_own_network()
-    server = holdfast.server(place, PHONES)
-    server.start()
-    try:
-        if not wait_until(lambda: generator.first_status(5060) == 401, 30):
-            raise RuntimeError(f"Holdfast did not come up:\n{server.tail()}")
-        minutes = asked.minutes if asked.minutes is not None else 0.0 if asked.calls else 60.0
+    minutes = asked.minutes if asked.minutes is not None else 0.0 if asked.calls else 60.0
+    with holdfast.serving(folder / "soak", PHONES) as server:
         wrong = soak(folder, server, minutes, asked.calls)
-    finally:
-        server.stop()
     print("\n".join(wrong) or "flat: nothing grew, nobody was left out")
     return 1 if wrong else 0
 
