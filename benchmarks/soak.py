@@ -28,11 +28,11 @@ ABNORMAL = 16
 """Of so many calls, four end abnormally (`load/calls.c`)."""
 FORGOTTEN = 180.0
 """Seconds after which calls are over that nobody ended: a minute of silence, and transactions."""
-WARM_UP = FORGOTTEN
-"""Seconds before the measure is taken: until then more calls come that nobody ends than go."""
+WARM_UP = 120.0
+"""Seconds before the measure is taken: transactions live for 32, and tables reach their size."""
 GROWTH = 0.3
 """MB an hour that are allowed (reliability 32), beyond `NOISE`."""
-NOISE = 4.0
+NOISE = 8.0
 """MB that a garbage-collected process swings by."""
 
 

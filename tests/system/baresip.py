@@ -127,7 +127,10 @@ class Baresip:
         return until(lambda: self.seen(kind, since), seconds, what, self.trace)
 
     def become(self, account: str) -> None:
-        """Forget the account and take this one."""
+        """Forget the account and take this one; a phone that has ended by itself is begun."""
+        if self.process.poll() is not None:
+            self.restart(account)
+            return
         aor = account.partition("<")[2].partition(">")[0].partition(";")[0]
         self.do("uadel", aor)
         self.do("uanew", account)
